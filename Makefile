@@ -1,0 +1,68 @@
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+export MLFLOW_DISABLE_TELEMETRY := true
+export GIT_PYTHON_REFRESH := quiet
+export PYTHONDONTWRITEBYTECODE := 1
+
+.DEFAULT_GOAL := help
+.PHONY: help dev demo test check unit integration e2e bench generate lock format cluster-up cluster-down clean
+
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
+
+dev: $(VENV)/.installed ## the development environment in .venv
+
+$(VENV)/.installed: requirements/dev.txt pyproject.toml
+	@echo "== installing the development environment into $(VENV) (hashed, pinned)"
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@$(BIN)/python -m pip install --quiet --require-hashes -r requirements/dev.txt
+	@$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: dev ## the main job on a real cluster, live
+	@$(BIN)/python -m examples.demo
+
+test: check unit integration e2e ## everything, in one coverage report
+	@$(BIN)/python -m tests.report
+
+check: dev ## format, lint, types, import contracts, generated files
+	@$(BIN)/ruff format --check --quiet .
+	@$(BIN)/ruff check --quiet .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --no-cache > build/imports.log 2>&1 || (cat build/imports.log; exit 1)
+	@$(BIN)/python -m tests.generate --check
+
+generate: dev ## write the generated files (CRD, chart CRD, reference docs)
+	@$(BIN)/python -m tests.generate
+
+format: dev ## format and fix
+	@$(BIN)/ruff format --quiet .
+	@$(BIN)/ruff check --fix --quiet .
+
+unit: dev ## unit, property, contract tests and simulations
+	@$(BIN)/python -m pytest tests/unit tests/property tests/contract tests/simulation
+
+integration: dev ## against a real API server and a real MLflow
+	@$(BIN)/python -m pytest tests/integration
+
+e2e: dev ## on the whole embedded cluster
+	@$(BIN)/python -m pytest tests/e2e
+
+bench: dev ## benchmarks into build/bench.json
+	@$(BIN)/python -m tests.bench
+
+cluster-up: ## bring the embedded cluster up
+	@$(PYTHON) -m tests.cluster up
+
+cluster-down: ## take it down, leave nothing behind
+	@$(PYTHON) -m tests.cluster down
+
+lock: dev ## pin requirements anew
+	@for f in operator runtime mlflow dev; do \
+	  $(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate \
+	    --no-header --python-version 3.11 requirements/$$f.in -o requirements/$$f.txt; done
+
+clean: ## remove what was built here (caches outside stay)
+	@rm -rf build dist $(VENV) .mypy_cache .ruff_cache .hypothesis .coverage*

@@ -1,0 +1,1 @@
+"""Tidegate: rolls out MLflow model versions by weight and takes bad ones off traffic."""

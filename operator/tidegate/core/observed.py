@@ -1,0 +1,99 @@
+"""What is seen of the world in one moment. A source that fails or is too old is `Unavailable` in it, never a value."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from tidegate.core.guards import Finding
+from tidegate.core.reasons import Reason
+from tidegate.core.record import Record
+from tidegate.core.values import Unavailable, VersionId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exit:
+    """A container of a model pod that ended: which, how, and the last thing that it said."""
+
+    pod: str
+    container: str
+    code: int
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Obstacle:
+    """What keeps a pod from getting ready, in the vocabulary's words."""
+
+    reason: Reason
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RevisionFacts:
+    """A revision's pods as the API server tells of them.
+
+    `endpoints` counts ready endpoints by the pods' revision label, whichever Service lists them. `restarts` are the
+    restart counts of the live (not deleted) pods by pod name, those above zero only; `exits` their ended containers.
+    `digest` is the artifact digest that the pods' init containers computed.
+    """
+
+    endpoints: int = 0
+    pods: int = 0
+    restarts: Mapping[str, int] = field(default_factory=dict)
+    exits: tuple[Exit, ...] = ()
+    obstacle: Obstacle | None = None
+    digest: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RouteFacts:
+    """The live route. `weights` is what its backendRefs say (by revision name), whoever wrote them.
+
+    `confirmed`: every parentRef has a status entry with Accepted and ResolvedRefs True at the route's generation.
+    `refusal` is the gateway's own word where one of them is False at that generation.
+    """
+
+    uid: str
+    resource_version: str
+    record: Record
+    weights: Mapping[str, int]
+    confirmed: bool
+    refusal: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgement:
+    """What the guards say of one rollout: the newest look's findings.
+
+    `fresh` is false where no look came in lately (the judge's process goes on, but nothing may be raised on it).
+    `healthy`: every enforced guard is `HEALTHY` at the present weight. `breach` names what reverts. `held` explains
+    an absolute breach that stable shares.
+    """
+
+    canary: str
+    attempt: int
+    weight: int
+    findings: tuple[Finding, ...]
+    fresh: bool
+    healthy: bool
+    breach: Obstacle | None = None
+    suspected: bool = False
+    held: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Observed:
+    """One snapshot. `now` is seconds since the epoch by a clock that never jumps while the process lives."""
+
+    now: float
+    wanted: VersionId | Unavailable
+    route: RouteFacts | None
+    record: Record
+    revisions: Mapping[str, RevisionFacts]
+    evidence: Judgement | Unavailable
+    preset: str
+    actions: Mapping[str, str] = field(default_factory=dict)
+    taken_by: str | None = None
+
+    def of(self, revision: str) -> RevisionFacts:
+        """A revision's facts; nothing at all where nobody has seen a pod of it."""
+        return self.revisions.get(revision, RevisionFacts())

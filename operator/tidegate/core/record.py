@@ -1,0 +1,158 @@
+"""The record that the route carries: everything a decision needs to remember.
+
+It is written with the weights in one compare-and-set, so what is recorded and what clients get can't disagree.
+Times are seconds since the epoch, from the `Clock` port.
+"""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from tidegate.core.reasons import Reason
+from tidegate.core.values import Revision
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stopwatch:
+    """A clock that can be stopped. `since` is None while it stands; `spent` is what ran before (seconds)."""
+
+    spent: float = 0.0
+    since: float | None = None
+
+    def elapsed(self, now: float) -> float:
+        """Seconds that it ran until `now`."""
+        return self.spent if self.since is None else self.spent + max(0.0, now - self.since)
+
+    def stopped(self, now: float) -> "Stopwatch":
+        """The same clock, standing."""
+        return Stopwatch(spent=self.elapsed(now), since=None)
+
+    def running(self, now: float) -> "Stopwatch":
+        """The same clock, running on."""
+        return self if self.since is not None else Stopwatch(spent=self.spent, since=now)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """Why a rollout was ended early. `rejects`: never again by itself; otherwise the revision is parked."""
+
+    reason: Reason
+    message: str
+    rejects: bool
+    at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rollout:
+    """One attempt to bring `canary` from 0 to 100.
+
+    `weight` is the canary's share in per cent. `hold` runs from the router's confirmation of that weight and is None
+    before it. `canary_since` is when the canary first had weight. `restarts` are the pods' restart counts from before
+    that. `direct`: straight to the last weight (a proven version within its rollback window, or a person's
+    `promote`); `unheld`: a person's `promote`, which skips holds and evidence in favour.
+    """
+
+    canary: Revision
+    attempt: int
+    started: float
+    deadline: Stopwatch
+    weight: int = 0
+    raised: float | None = None
+    hold: Stopwatch | None = None
+    canary_since: float | None = None
+    restarts: tuple[tuple[str, int], ...] = ()
+    direct: bool = False
+    unheld: bool = False
+    verdict: Verdict | None = None
+
+
+class Leaving(StrEnum):
+    """How far a revision without weight is on its way out."""
+
+    DRAINING = "draining"  # still named by the route, at weight 0
+    UNROUTED = "unrouted"  # no longer named by the route; its pods go once the router has confirmed that
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Retiring:
+    """A revision on its way out. `since` starts when the router has confirmed weight 0, None before."""
+
+    revision: Revision
+    stage: Leaving = Leaving.DRAINING
+    since: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rejection:
+    """A revision that is not tried again by itself."""
+
+    revision: Revision
+    attempt: int
+    reason: Reason
+    message: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parking:
+    """A revision that is tried again once it is wanted and `retry_at` has come. `tries` counts failed ones."""
+
+    revision: Revision
+    attempt: int
+    reason: Reason
+    message: str
+    at: float
+    tries: int
+    retry_at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Proven:
+    """A revision that finished its bake."""
+
+    revision: Revision
+    at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Handled:
+    """The value of an action annotation that was acted upon."""
+
+    action: str
+    value: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Record:
+    """The whole memory of one object. Lists are bounded, newest last."""
+
+    stable: Revision | None = None
+    rollout: Rollout | None = None
+    retiring: tuple[Retiring, ...] = ()
+    rejected: tuple[Rejection, ...] = ()
+    parked: tuple[Parking, ...] = ()
+    proven: tuple[Proven, ...] = ()
+    attempts: tuple[tuple[str, int], ...] = ()
+    handled: tuple[Handled, ...] = ()
+
+    def revisions(self) -> tuple[Revision, ...]:
+        """Every revision that still owns objects: stable, canary, then those on their way out."""
+        first = [self.stable, self.rollout.canary if self.rollout else None]
+        kept = [r for r in first if r is not None]
+        kept += [leaving.revision for leaving in self.retiring if leaving.revision not in kept]
+        return tuple(kept)
+
+    def weights(self) -> dict[str, int]:
+        """The share of each revision that the route names, by revision name; adds up to 100 once anything is stable.
+
+        Before anything is stable the first revision is named at 0: no request reaches what is not ready.
+        """
+        shares: dict[str, int] = {}
+        canary = self.rollout.weight if self.rollout else 0
+        if self.stable is not None:
+            shares[self.stable.name] = 100 - canary
+        if self.rollout is not None:
+            shares[self.rollout.canary.name] = canary
+        for leaving in self.retiring:
+            if leaving.stage is Leaving.DRAINING:
+                shares.setdefault(leaving.revision.name, 0)
+        return shares

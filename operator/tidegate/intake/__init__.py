@@ -1,0 +1,1 @@
+"""What comes in: watches and HTTP. No logic."""

@@ -1,0 +1,93 @@
+"""What the loop needs of the outside, as small protocols. Each has a contract suite that fakes and real parts share."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from tidegate.core.evidence import Reading, Unreadable
+from tidegate.core.plan import MetricsFormat, Pointer, Runtime
+from tidegate.core.values import Unavailable, VersionId
+
+#: A Kubernetes object as the API server speaks it.
+Manifest = dict[str, Any]
+
+
+class Clock(Protocol):
+    """The time. Both readings move together: neither jumps while the process lives."""
+
+    def now(self) -> float:
+        """Seconds since the epoch: the wall clock at start plus the monotonic time since."""
+        ...
+
+    def monotonic(self) -> float:
+        """Seconds of a monotonic clock, for ages and deadlines."""
+        ...
+
+
+class Registry(Protocol):
+    """An MLflow model registry. Never raises for what a registry can do wrong: it answers `Unavailable`."""
+
+    @property
+    def url(self) -> str:
+        """The tracking URI without credentials: part of every version's identity."""
+        ...
+
+    async def resolve(
+        self, wishes: Sequence[tuple[str, Pointer]]
+    ) -> Mapping[tuple[str, Pointer], VersionId | Unavailable]:
+        """Read what each (model, pointer) names now, in as few requests as it takes."""
+        ...
+
+    async def close(self) -> None:
+        """Release threads and connections."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PodTarget:
+    """A pod whose metrics are read: `url` as seen from the operator."""
+
+    uid: str
+    url: str
+
+
+class Evidence(Protocol):
+    """Reads the counters of pods. Never raises for an unreadable pod: it answers `Unreadable`."""
+
+    async def read(
+        self, targets: Sequence[PodTarget], runtime: Runtime, metrics: MetricsFormat | None, *, timeout: float
+    ) -> Mapping[str, Reading | Unreadable]:
+        """One reading for each target, by pod uid, each within its own `timeout` (seconds)."""
+        ...
+
+
+class Cluster(Protocol):
+    """The Kubernetes API as the loop uses it. Errors are those of `tidegate.errors`."""
+
+    async def get(self, kind: str, namespace: str, name: str) -> Manifest | None:
+        """Read one object from the API server itself (not a cache); None where there is none."""
+        ...
+
+    async def apply(self, manifest: Manifest) -> Manifest:
+        """Server-side apply by the field manager `tidegate`, forced.
+
+        With `metadata.uid` and `metadata.resourceVersion` in the manifest it is a compare-and-set: `Conflict`
+        where the live object is another.
+        """
+        ...
+
+    async def create(self, manifest: Manifest) -> Manifest:
+        """Create; `Conflict` where an object of that name exists."""
+        ...
+
+    async def delete(self, kind: str, namespace: str, name: str, *, uid: str) -> None:
+        """Delete that very object in the background; nothing happens where it is gone."""
+        ...
+
+    async def apply_status(self, manifest: Manifest) -> None:
+        """Server-side apply of a `ModelDeployment`'s status subresource."""
+        ...
+
+    async def emit(self, event: Manifest) -> None:
+        """Create an `events.k8s.io/v1` Event."""
+        ...

@@ -1,0 +1,1 @@
+"""The model server: serves one version of an MLflow model and says how it goes."""
