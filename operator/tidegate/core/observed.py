@@ -11,12 +11,16 @@ from tidegate.core.values import Unavailable, VersionId
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exit:
-    """A container of a model pod that ended: which, how, and the last thing that it said."""
+    """A container of a model pod that ended: which, how, and the last thing that it said.
+
+    `current`: it has not been started again since; otherwise this was its life before.
+    """
 
     pod: str
     container: str
     code: int
     message: str
+    current: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -122,6 +122,18 @@ class Handled:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Past:
+    """How one attempt ended: `Promoted`, or the verdict's reason."""
+
+    revision: Revision
+    attempt: int
+    reason: Reason
+    message: str
+    started: float
+    ended: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """The whole memory of one object. Lists are bounded, newest last."""
 
@@ -133,6 +145,7 @@ class Record:
     proven: tuple[Proven, ...] = ()
     attempts: tuple[tuple[str, int], ...] = ()
     handled: tuple[Handled, ...] = ()
+    history: tuple[Past, ...] = ()
 
     def revisions(self) -> tuple[Revision, ...]:
         """Every revision that still owns objects: stable, canary, then those on their way out."""

@@ -1,0 +1,145 @@
+"""What must hold before a weight is raised or a canary becomes stable. Every rule here may assume a live rollout."""
+
+from dataclasses import replace
+
+from tidegate.core.begin import finished, not_confirmed
+from tidegate.core.decision import Decision, Situation
+from tidegate.core.observed import Judgement
+from tidegate.core.plan import Step
+from tidegate.core.reasons import Reason
+from tidegate.core.record import Rollout, Stopwatch
+from tidegate.core.values import Unavailable
+
+#: Seconds between a canary's first ready endpoints and its first weight: the gateway learns of endpoints and of routes
+#: on two ways, and the endpoints must be there first.
+SETTLE = 0.5
+
+
+def _rollout(s: Situation) -> Rollout:
+    if s.record.rollout is None:  # the rules of `begin` answer every situation without one
+        raise AssertionError("no rollout is under way")
+    return s.record.rollout
+
+
+def _next(s: Situation, rollout: Rollout) -> Step | None:
+    if rollout.direct and rollout.weight < s.plan.steps[-1].weight:
+        return s.plan.steps[-1]
+    return s.plan.step_after(rollout.weight)
+
+
+def settled(s: Situation) -> Decision | None:
+    """Before the first weight: the route names the canary at 0, confirmed, and its pods have been ready for a moment."""
+    rollout = _rollout(s)
+    target = _next(s, rollout)
+    if rollout.weight > 0 or target is None:
+        return None
+    facts, needed = s.facts(rollout.canary), s.plan.pods_for(target.weight)
+    if facts.endpoints < needed:
+        return _waiting(s, rollout, needed)
+    if not s.confirmed():
+        return not_confirmed(s, rollout)
+    if rollout.hold is None:
+        clock = replace(rollout, hold=Stopwatch(since=s.now))
+        return s.roll(clock, Reason.WAITING_FOR_ROUTE, f"{rollout.canary.name} is ready")
+    left = SETTLE - rollout.hold.elapsed(s.now)
+    if left > 0:
+        return s.stay(Reason.WAITING_FOR_ROUTE, f"{rollout.canary.name} is ready", requeue=left)
+    return None
+
+
+def confirm(s: Situation) -> Decision | None:
+    """The router has taken a weight: the clock of the step starts."""
+    rollout = _rollout(s)
+    if not s.confirmed():
+        return not_confirmed(s, rollout)
+    if rollout.hold is not None:
+        return None
+    clock = replace(rollout, hold=Stopwatch(since=s.now))
+    return s.roll(clock, Reason.HOLDING, f"the router confirmed {rollout.weight}%")
+
+
+def held(s: Situation) -> Decision | None:
+    """The step's hold is not over."""
+    rollout = _rollout(s)
+    if rollout.weight == 0 or rollout.unheld or rollout.hold is None:
+        return None
+    hold = s.plan.step_at(rollout.weight).hold
+    left = hold - rollout.hold.elapsed(s.now)
+    if left <= 0:
+        return None
+    return s.stay(Reason.HOLDING, f"{rollout.weight}% for another {left:.0f}s of {hold:g}s", requeue=left)
+
+
+def in_favour(s: Situation) -> Decision | None:
+    """A raise needs fresh evidence, gathered at the present weight, that every enforced guard holds."""
+    rollout = _rollout(s)
+    if rollout.weight == 0 or rollout.unheld:
+        return None
+    judged = s.seen.evidence
+    if isinstance(judged, Unavailable):
+        return s.stay(Reason.EVIDENCE_MISSING, judged.message)
+    current = (judged.canary, judged.attempt, judged.weight) == (
+        rollout.canary.name,
+        rollout.attempt,
+        rollout.weight,
+    )
+    if not current or not judged.fresh:
+        return s.stay(Reason.EVIDENCE_MISSING, f"no fresh evidence at {rollout.weight}% yet")
+    if judged.held is not None:
+        return s.stay(Reason.GATHERING_EVIDENCE, judged.held)
+    if judged.suspected:
+        return s.stay(Reason.SUSPECTED, _findings(judged))
+    if not judged.healthy:
+        return s.stay(Reason.GATHERING_EVIDENCE, _findings(judged))
+    return None
+
+
+def enough_pods(s: Situation) -> Decision | None:
+    """The canary has the pods that the next weight needs, and stable can still take everything back."""
+    rollout = _rollout(s)
+    target = _next(s, rollout)
+    if target is None:
+        return None
+    needed = s.plan.pods_for(target.weight)
+    if s.facts(rollout.canary).endpoints < needed:
+        return _waiting(s, rollout, needed)
+    if s.record.stable is not None and s.facts(s.record.stable).endpoints == 0:
+        return s.stay(Reason.NO_ENDPOINTS, "stable has no ready endpoint: nothing is raised")
+    return None
+
+
+def advance(s: Situation) -> Decision | None:
+    """The next weight."""
+    rollout = _rollout(s)
+    target = _next(s, rollout)
+    if target is None:
+        return None
+    raised = replace(
+        rollout,
+        weight=target.weight,
+        raised=s.now,
+        hold=None,
+        canary_since=rollout.canary_since if rollout.canary_since is not None else s.now,
+        restarts=rollout.restarts
+        if rollout.canary_since is not None
+        else tuple(sorted(s.facts(rollout.canary).restarts.items())),
+    )
+    return s.roll(raised, Reason.ADVANCING, f"version {rollout.canary.version.number} gets {target.weight}%")
+
+
+def promote(s: Situation) -> Decision:
+    """The bake is over: the canary is stable."""
+    rollout = _rollout(s)
+    message = f"version {rollout.canary.version.number} serves all requests"
+    return s.go(finished(s.record, rollout, s.now), Reason.PROMOTED, message)
+
+
+def _waiting(s: Situation, rollout: Rollout, needed: int) -> Decision:
+    facts = s.facts(rollout.canary)
+    why = f": {facts.obstacle.message}" if facts.obstacle else ""
+    message = f"{facts.endpoints} of {needed} pods of {rollout.canary.name} ready{why}"
+    return s.stay(Reason.WAITING_FOR_PODS, message)
+
+
+def _findings(judged: Judgement) -> str:
+    return "; ".join(finding.message for finding in judged.findings) or "no guard has seen a request yet"

@@ -1,0 +1,142 @@
+"""What may start a rollout, and what keeps one from starting."""
+
+from dataclasses import replace
+
+from tidegate.core.decision import MEMORY, Decision, Situation, handle, remember
+from tidegate.core.reasons import Reason
+from tidegate.core.record import Proven, Record, Retiring, Rollout, Stopwatch
+from tidegate.core.revert import MOST_TRIES
+from tidegate.core.values import Revision, Unavailable
+
+
+def unknown(s: Situation) -> Decision | None:
+    """The registry does not say what is wanted: what serves goes on serving, nothing is raised."""
+    if not isinstance(s.wished, Unavailable):
+        return None
+    return s.stay(Reason(s.wished.reason), s.wished.message)
+
+
+def up_to_date(s: Situation) -> Decision | None:
+    """What is asked for is what serves."""
+    stable = s.record.stable
+    if stable is None or s.record.rollout is not None:
+        return None
+    if isinstance(s.wished, Unavailable) or not s.wished.same_work(stable):
+        return None
+    return s.stay(Reason.UP_TO_DATE, f"version {stable.version.number} serves all requests")
+
+
+def rejected(s: Situation) -> Decision | None:
+    """A rejected version is never tried again by itself; `retry` clears it once."""
+    if s.record.rollout is not None or isinstance(s.wished, Unavailable):
+        return None
+    entry = next((r for r in s.record.rejected if r.revision.same_work(s.wished)), None)
+    if entry is None:
+        return None
+    if s.asked("retry", entry.revision, entry.attempt):
+        left = tuple(r for r in s.record.rejected if r != entry)
+        record = replace(handle(s.record, "retry", entry.revision, entry.attempt), rejected=left)
+        return s.go(record, Reason.STARTING, f"version {entry.revision.version.number} is tried again on request")
+    serves = f"; version {s.record.stable.version.number} serves" if s.record.stable else "; nothing serves"
+    message = f"version {entry.revision.version.number} rejected: {entry.message}{serves}"
+    return s.stay(entry.reason, message, stalled=True)
+
+
+def parked(s: Situation) -> Decision | None:
+    """A parked version waits for its next try; after the last one a person has to act."""
+    if s.record.rollout is not None or isinstance(s.wished, Unavailable):
+        return None
+    entry = next((p for p in s.record.parked if p.revision.same_work(s.wished)), None)
+    if entry is None:
+        return None
+    number = entry.revision.version.number
+    if s.asked("retry", entry.revision, entry.attempt):
+        left = tuple(p for p in s.record.parked if p != entry)
+        record = replace(handle(s.record, "retry", entry.revision, entry.attempt), parked=left)
+        return s.go(record, Reason.STARTING, f"version {number} is tried again on request")
+    if entry.tries > MOST_TRIES:
+        message = f"version {number} failed {entry.tries} times, last: {entry.message}; annotate retry to go on"
+        return s.stay(Reason.RETRIES_EXHAUSTED, message, stalled=True)
+    wait = entry.retry_at - s.now
+    if wait <= 0:
+        return None
+    message = f"version {number} is tried again in {wait:.0f}s ({entry.tries} of {MOST_TRIES}), last: {entry.message}"
+    return s.stay(Reason.RETRY_PENDING, message, requeue=wait)
+
+
+def begin(s: Situation) -> Decision | None:
+    """A new revision is wanted: its objects are made and the route names it at weight 0."""
+    if s.record.rollout is not None or isinstance(s.wished, Unavailable):
+        return None
+    canary = s.wished
+    counted = dict(s.record.attempts)
+    attempt = counted.pop(canary.version.number, 0) + 1
+    rollout = Rollout(
+        canary=canary,
+        attempt=attempt,
+        started=s.now,
+        deadline=Stopwatch(since=s.now),
+        direct=_proven(s, canary),
+    )
+    record = replace(
+        s.record,
+        rollout=rollout,
+        retiring=tuple(r for r in s.record.retiring if r.revision != canary),
+        attempts=(*counted.items(), (canary.version.number, attempt))[-MEMORY:],
+    )
+    return s.go(record, Reason.STARTING, f"version {canary.version.number} is brought up as {canary.name}")
+
+
+def first(s: Situation) -> Decision | None:
+    """Nothing serves yet, so there is nothing to compare with: to 100 once ready."""
+    rollout = s.record.rollout
+    if s.record.stable is not None or rollout is None:
+        return None
+    facts, needed = s.facts(rollout.canary), s.plan.pods_for(100)
+    if facts.endpoints < needed:
+        why = f": {facts.obstacle.message}" if facts.obstacle else ""
+        return s.stay(Reason.WAITING_FOR_PODS, f"{facts.endpoints} of {needed} pods ready{why}")
+    if not s.confirmed():
+        return not_confirmed(s, rollout)
+    return s.go(finished(s.record, rollout, s.now), Reason.PROMOTED, f"{rollout.canary.name} serves all requests")
+
+
+def finished(record: Record, rollout: Rollout, now: float) -> Record:
+    """The record after a rollout that reached its end: the canary is stable, the old revision retires."""
+    canary = rollout.canary
+    proven = (*(p for p in record.proven if p.revision != canary), Proven(revision=canary, at=now))
+    # Whatever left for this one begins its time as a proven version when it stops to serve.
+    if record.stable is not None:
+        proven = tuple(replace(p, at=now) if p.revision == record.stable else p for p in proven)
+    old = (Retiring(revision=record.stable),) if record.stable else ()
+    message = f"version {canary.version.number} serves all requests"
+    return replace(
+        remember(record, rollout, Reason.PROMOTED, message, now),
+        stable=canary,
+        rollout=None,
+        retiring=(*record.retiring, *old),
+        parked=tuple(p for p in record.parked if not p.revision.same_work(canary)),
+        proven=proven[-MEMORY:],
+    )
+
+
+def not_confirmed(s: Situation, rollout: Rollout) -> Decision:
+    """Say what the router says, or that it says nothing."""
+    refusal = s.seen.route.refusal if s.seen.route else None
+    if refusal is not None:
+        return s.stay(Reason.ROUTE_NOT_ACCEPTED, refusal, stalled=True)
+    waited = s.now - (rollout.raised if rollout.raised is not None else rollout.started)
+    if waited > ROUTER_PATIENCE:
+        message = f"no gateway has confirmed the route for {waited:.0f}s: check traffic.gateway.parentRefs"
+        return s.stay(Reason.ROUTE_NOT_ACCEPTED, message, stalled=True)
+    message = f"waiting for the router to confirm {rollout.weight}%"
+    return s.stay(Reason.WAITING_FOR_ROUTE, message, requeue=ROUTER_PATIENCE - waited + 0.1)
+
+
+#: How long (seconds) a router may take before its silence is called a refusal.
+ROUTER_PATIENCE = 30.0
+
+
+def _proven(s: Situation, canary: Revision) -> bool:
+    window = s.plan.rollback_window
+    return any(p.revision.same_work(canary) and s.now - p.at <= window for p in s.record.proven)

@@ -1,0 +1,106 @@
+"""Why a rollout must end early. Each cause looks at one thing; the first that holds is the verdict.
+
+What lowers risk is judged before, and independently of, everything that raises it: none of these asks whether the
+registry answers, the route was confirmed or stable is complete.
+"""
+
+from collections.abc import Callable
+
+from tidegate.core.decision import Situation
+from tidegate.core.observed import Judgement
+from tidegate.core.reasons import Reason
+from tidegate.core.record import Rollout, Verdict
+from tidegate.core.values import Revision
+
+MODEL_CONTAINER = "model"
+
+
+def breached(s: Situation, rollout: Rollout) -> Verdict | None:
+    """A guard's limit is broken, or the canary takes requests and never counts any."""
+    judged = s.seen.evidence
+    if not isinstance(judged, Judgement) or judged.breach is None:
+        return None
+    if (judged.canary, judged.attempt) != (rollout.canary.name, rollout.attempt):
+        return None
+    return Verdict(reason=judged.breach.reason, message=judged.breach.message, rejects=True, at=s.now)
+
+
+def crashed(s: Situation, rollout: Rollout) -> Verdict | None:
+    """A canary container exited or restarted while it had weight."""
+    if rollout.canary_since is None:
+        return None
+    facts = s.facts(rollout.canary)
+    before = dict(rollout.restarts)
+    fresh = [pod for pod, count in sorted(facts.restarts.items()) if count > before.get(pod, 0)]
+    ended = [end for end in facts.exits if end.container == MODEL_CONTAINER and (end.current or end.pod in fresh)]
+    if not fresh and not ended:
+        return None
+    said = f": {ended[0].message}" if ended and ended[0].message else ""
+    how = f"exited with code {ended[0].code}" if ended else "was restarted"
+    pod = ended[0].pod if ended else fresh[0]
+    message = f"pod {pod} {how} at {rollout.weight}% of the traffic{said}"
+    return Verdict(reason=Reason.CRASHED, message=message, rejects=True, at=s.now)
+
+
+def endpoints_lost(s: Situation, rollout: Rollout) -> Verdict | None:
+    """The canary has weight and no endpoint, and nothing exited: its pods were taken away."""
+    if rollout.weight == 0 or s.facts(rollout.canary).endpoints > 0:
+        return None
+    message = f"no ready endpoint was left at {rollout.weight}% of the traffic"
+    return Verdict(reason=Reason.ENDPOINTS_LOST, message=message, rejects=False, at=s.now)
+
+
+def aborted(s: Situation, rollout: Rollout) -> Verdict | None:
+    """A person said so."""
+    if not s.asked("abort", rollout.canary, rollout.attempt):
+        return None
+    return Verdict(reason=Reason.ABORTED, message="aborted by annotation", rejects=True, at=s.now)
+
+
+def unwanted(s: Situation, rollout: Rollout) -> Verdict | None:
+    """Registry or spec ask for another revision now."""
+    if not isinstance(s.wished, Revision) or s.wished.same_work(rollout.canary):
+        return None
+    if s.wished.same_work(s.record.stable):
+        message = f"version {rollout.canary.version.number} is no longer asked for"
+        return Verdict(reason=Reason.WITHDRAWN, message=message, rejects=False, at=s.now)
+    message = f"{s.wished.name} is asked for instead"
+    return Verdict(reason=Reason.SUPERSEDED, message=message, rejects=False, at=s.now)
+
+
+def overdue(s: Situation, rollout: Rollout) -> Verdict | None:
+    """The rollout took longer than `rollout.deadline`; pauses don't count."""
+    if rollout.deadline.elapsed(s.now) <= s.plan.deadline:
+        return None
+    message = f"the rollout did not finish within rollout.deadline ({s.plan.deadline:g}s); it reached {rollout.weight}%"
+    return Verdict(reason=Reason.DEADLINE_EXCEEDED, message=message, rejects=False, at=s.now)
+
+
+def never_ready(s: Situation, rollout: Rollout) -> Verdict | None:
+    """The revision had no traffic yet and did not get ready within `rollout.progressDeadline`."""
+    if rollout.canary_since is not None or rollout.deadline.elapsed(s.now) <= s.plan.progress_deadline:
+        return None
+    facts = s.facts(rollout.canary)
+    reason = facts.obstacle.reason if facts.obstacle else Reason.PROGRESS_DEADLINE_EXCEEDED
+    detail = f": {facts.obstacle.message}" if facts.obstacle else f" ({facts.endpoints} of {facts.pods} pods ready)"
+    message = f"not ready within rollout.progressDeadline ({s.plan.progress_deadline:g}s){detail}"
+    return Verdict(reason=reason, message=message, rejects=False, at=s.now)
+
+
+CAUSES: tuple[Callable[[Situation, Rollout], Verdict | None], ...] = (
+    breached,
+    crashed,
+    endpoints_lost,
+    aborted,
+    unwanted,
+    overdue,
+    never_ready,
+)
+
+
+def cause(s: Situation) -> Verdict | None:
+    """The first cause to end the rollout under way, None where there is none or it was ended already."""
+    rollout = s.record.rollout
+    if rollout is None or rollout.verdict is not None:
+        return None
+    return next((verdict for find in CAUSES if (verdict := find(s, rollout)) is not None), None)

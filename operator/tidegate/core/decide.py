@@ -1,0 +1,150 @@
+"""The whole machine: one ordered list of small rules, danger first.
+
+`decide` looks at the rules in order and takes the first answer. Each rule looks at one thing. Those that lower risk
+stand before those that raise it and need less: no registry, no confirmed route, no complete stable. What a rule
+changes is a `Record`; the loop writes it to the route in one compare-and-set.
+"""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from tidegate.core.advance import advance, confirm, enough_pods, held, in_favour, promote, settled
+from tidegate.core.begin import begin, first, parked, rejected, unknown, up_to_date
+from tidegate.core.causes import cause, crashed
+from tidegate.core.decision import Decision, Situation, handle
+from tidegate.core.observed import Observed
+from tidegate.core.plan import Plan
+from tidegate.core.reasons import Reason
+from tidegate.core.record import Record, Rollout
+from tidegate.core.retire import retire
+from tidegate.core.revert import filed, reverting
+from tidegate.core.revision import wished_revision
+
+
+def decide(plan: Plan, record: Record, seen: Observed) -> Decision:
+    """What the record is to be now, and why. Total: every situation has an answer.
+
+    Where nothing else is to be written, a revision on its way out takes its next step.
+    """
+    wished = wished_revision(plan, record, seen.wanted, seen.preset)
+    situation = Situation(plan=plan, record=record, seen=seen, wished=wished)
+    decision = next(found for rule in RULES if (found := rule(situation)) is not None)
+    if decision.record == record and not plan.deleting:
+        decision = retire(situation, decision)
+    return _woken(situation, decision)
+
+
+def _woken(s: Situation, decision: Decision) -> Decision:
+    # Deadlines come due by the clock alone, whatever rule spoke.
+    rollout = decision.record.rollout
+    if rollout is None or rollout.deadline.since is None or rollout.verdict is not None:
+        return decision
+    spent = rollout.deadline.elapsed(s.now)
+    due = [s.plan.deadline - spent]
+    if rollout.canary_since is None:
+        due.append(s.plan.progress_deadline - spent)
+    if decision.requeue is not None:
+        due.append(decision.requeue)
+    return replace(decision, requeue=max(0.0, min(due)))
+
+
+def deleting(s: Situation) -> Decision | None:
+    """The object goes; the garbage collector takes what it owns."""
+    return s.stay(Reason.DELETING, "the object is being deleted") if s.plan.deleting else None
+
+
+def ended(s: Situation) -> Decision | None:
+    """A rollout with a verdict: its traffic goes first, then it is filed."""
+    rollout = s.record.rollout
+    if rollout is None or rollout.verdict is None:
+        return None
+    verdict = rollout.verdict
+    if rollout.weight > 0:
+        record = reverting(s, rollout, verdict)
+        if record == s.record:
+            return s.stay(Reason.NO_ENDPOINTS, f"{verdict.message}; stable has no ready endpoint to take the traffic")
+        return s.go(record, verdict.reason, verdict.message)
+    if not s.confirmed():
+        return s.stay(verdict.reason, f"{verdict.message}; waiting for the router to confirm")
+    if verdict.reason is Reason.ENDPOINTS_LOST:
+        # Endpoints and pods are told of by two watches; the one that says why may come last.
+        verdict = crashed(s, rollout) or verdict
+    return s.go(filed(s.record, rollout, verdict, s.now), verdict.reason, verdict.message)
+
+
+def revert(s: Situation) -> Decision | None:
+    """Any cause to end the rollout under way."""
+    rollout, verdict = s.record.rollout, cause(s)
+    if rollout is None or verdict is None:
+        return None
+    return s.go(reverting(s, rollout, verdict), verdict.reason, verdict.message)
+
+
+def taken(s: Situation) -> Decision | None:
+    """An older object claims the same parent, host and match."""
+    if s.seen.taken_by is None:
+        return None
+    message = f"traffic.gateway: {s.seen.taken_by} claims the same parent, host and match and is older"
+    return s.stay(Reason.ROUTE_TAKEN, message, stalled=True)
+
+
+def paused(s: Situation) -> Decision | None:
+    """`spec.paused` or the annotation: weights and clocks stand still. A first deployment goes on: nothing serves yet."""
+    rollout = s.record.rollout
+    by_annotation = rollout is not None and s.asked("pause", rollout.canary, rollout.attempt)
+    if not (s.plan.paused or by_annotation) or s.record.stable is None:
+        return None
+    if rollout is None:
+        return None if up_to_date(s) else s.stay(Reason.PAUSED, "paused; nothing new is started")
+    message = f"paused at {rollout.weight}%"
+    hold = rollout.hold.stopped(s.now) if rollout.hold else None
+    standing = replace(rollout, deadline=rollout.deadline.stopped(s.now), hold=hold)
+    if rollout.deadline.since is None:
+        return s.stay(Reason.PAUSED, message)
+    return s.roll(standing, Reason.PAUSED, message)
+
+
+def resumed(s: Situation) -> Decision | None:
+    """The pause is over: the clocks run on from where they stood."""
+    rollout = s.record.rollout
+    if rollout is None or rollout.deadline.since is not None:
+        return None
+    hold = rollout.hold.running(s.now) if rollout.hold else None
+    running = replace(rollout, deadline=rollout.deadline.running(s.now), hold=hold)
+    return s.roll(running, Reason.HOLDING, f"resumed at {rollout.weight}%")
+
+
+def hastened(s: Situation) -> Decision | None:
+    """A person's `promote`: straight to the last weight without holds, but not without pods."""
+    rollout = s.record.rollout
+    if rollout is None or not s.asked("promote", rollout.canary, rollout.attempt):
+        return None
+    record = handle(s.record, "promote", rollout.canary, rollout.attempt)
+    fast: Rollout = replace(rollout, direct=True, unheld=True)
+    return s.go(replace(record, rollout=fast), Reason.ADVANCING, "promote: the remaining holds are skipped")
+
+
+RULES: tuple[Callable[[Situation], Decision | None], ...] = (
+    deleting,
+    # danger first
+    ended,
+    revert,
+    # nothing below lowers risk
+    taken,
+    first,
+    paused,
+    resumed,
+    unknown,
+    up_to_date,
+    rejected,
+    parked,
+    begin,
+    hastened,
+    settled,
+    confirm,
+    held,
+    in_favour,
+    enough_pods,
+    advance,
+    promote,
+)

@@ -1,0 +1,97 @@
+"""What comes out of one decision, and what it is made from."""
+
+from dataclasses import dataclass, replace
+
+from tidegate.core.observed import Observed, RevisionFacts
+from tidegate.core.plan import Plan
+from tidegate.core.reasons import Reason
+from tidegate.core.record import Handled, Past, Record, Rollout
+from tidegate.core.values import Revision, Unavailable
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decision:
+    """The record that the route is to carry, and why.
+
+    `stalled`: nothing will change by itself; a person or the registry has to act. `requeue` is the time (seconds)
+    after which the clock alone may change the answer, None where only an event can.
+    """
+
+    record: Record
+    reason: Reason
+    message: str
+    stalled: bool = False
+    requeue: float | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Situation:
+    """The input of every rule."""
+
+    plan: Plan
+    record: Record
+    seen: Observed
+    wished: Revision | Unavailable
+
+    @property
+    def now(self) -> float:
+        """The moment of the decision, in seconds since the epoch."""
+        return self.seen.now
+
+    def facts(self, revision: Revision) -> RevisionFacts:
+        """What is seen of a revision's pods."""
+        return self.seen.of(revision.name)
+
+    def confirmed(self) -> bool:
+        """Whether the router has confirmed exactly the weights that the record asks for."""
+        route = self.seen.route
+        return route is not None and route.confirmed and dict(route.weights) == self.record.weights()
+
+    def asked(self, action: str, revision: Revision, attempt: int) -> bool:
+        """Whether a person asks for `action` on this very attempt and has not been answered yet."""
+        value = self.seen.actions.get(action)
+        if value != action_value(revision, attempt):
+            return False
+        return Handled(action=action, value=value) not in self.record.handled
+
+    def stay(
+        self, reason: Reason, message: str, *, stalled: bool = False, requeue: float | None = None
+    ) -> Decision:
+        """Change nothing, and say why."""
+        return Decision(record=self.record, reason=reason, message=message, stalled=stalled, requeue=requeue)
+
+    def go(self, record: Record, reason: Reason, message: str) -> Decision:
+        """Carry another record."""
+        return Decision(record=record, reason=reason, message=message)
+
+    def roll(self, rollout: Rollout, reason: Reason, message: str) -> Decision:
+        """Carry another state of the rollout."""
+        return self.go(replace(self.record, rollout=rollout), reason, message)
+
+
+MEMORY = 50  # entries kept of each list in the record
+PAST = 20  # ended attempts kept
+
+
+def action_value(revision: Revision, attempt: int) -> str:
+    """How people name an attempt: `<version>/<attempt>`, as in `7/2`."""
+    return f"{revision.version.number}/{attempt}"
+
+
+def handle(record: Record, action: str, revision: Revision, attempt: int) -> Record:
+    """Remember that an action was done; a leftover annotation then does nothing."""
+    done = Handled(action=action, value=action_value(revision, attempt))
+    return replace(record, handled=(*record.handled, done)[-MEMORY:])
+
+
+def remember(record: Record, rollout: Rollout, reason: Reason, message: str, now: float) -> Record:
+    """Add how an attempt ended to the history."""
+    past = Past(
+        revision=rollout.canary,
+        attempt=rollout.attempt,
+        reason=reason,
+        message=message,
+        started=rollout.started,
+        ended=now,
+    )
+    return replace(record, history=(*record.history, past)[-PAST:])

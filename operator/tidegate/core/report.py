@@ -1,0 +1,220 @@
+"""What status says of a decision. A projection: nothing is read back from it while the route exists."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+from tidegate.core.decision import Decision
+from tidegate.core.guards import Finding
+from tidegate.core.observed import Judgement, Observed
+from tidegate.core.plan import Plan
+from tidegate.core.reasons import Reason
+from tidegate.core.record import Record
+from tidegate.core.revision import wished_revision
+from tidegate.core.values import Unavailable
+
+
+class Phase(StrEnum):
+    """One word for the printer column."""
+
+    PENDING = "Pending"
+    STARTING = "Starting"
+    PROGRESSING = "Progressing"
+    PAUSED = "Paused"
+    REVERTING = "Reverting"
+    READY = "Ready"
+    WAITING = "Waiting"
+    STALLED = "Stalled"
+    DELETING = "Deleting"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Condition:
+    """A condition of the Kubernetes API conventions; `status` None is `Unknown`."""
+
+    type: str
+    status: bool | None
+    reason: Reason
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """Everything that status shows. `weights` are those that the router confirmed, None before it did.
+
+    `step` counts from 1 and is 0 before the first weight.
+    """
+
+    generation: int
+    phase: Phase
+    conditions: tuple[Condition, ...]
+    record: Record
+    weights: Mapping[str, int] | None
+    step: int
+    steps: int
+    findings: tuple[Finding, ...]
+
+
+#: Reasons of the registry that say «not now» rather than «no».
+PASSING = frozenset(
+    {
+        Reason.NOT_POLLED_YET,
+        Reason.REGISTRY_UNREACHABLE,
+        Reason.REGISTRY_FAILING,
+    }
+)
+
+
+def report(plan: Plan, decision: Decision, seen: Observed) -> Report:
+    """The status of an object after a decision was carried out."""
+    record = decision.record
+    rollout = record.rollout
+    route = seen.route
+    confirmed = route is not None and route.confirmed
+    judged = seen.evidence if isinstance(seen.evidence, Judgement) else None
+    current = judged is not None and rollout is not None and judged.canary == rollout.canary.name
+    return Report(
+        generation=plan.generation,
+        phase=phase(decision),
+        conditions=conditions(plan, decision, seen),
+        record=record,
+        weights=dict(route.weights) if confirmed and route is not None else None,
+        step=sum(1 for step in plan.steps if rollout is not None and step.weight <= rollout.weight),
+        steps=len(plan.steps),
+        findings=judged.findings if current and judged is not None else (),
+    )
+
+
+def phase(decision: Decision) -> Phase:
+    """The word for a decision."""
+    rollout = decision.record.rollout
+    if decision.reason is Reason.DELETING:
+        return Phase.DELETING
+    if decision.stalled:
+        return Phase.STALLED
+    if decision.reason is Reason.PAUSED:
+        return Phase.PAUSED
+    if rollout is not None:
+        if rollout.verdict is not None:
+            return Phase.REVERTING
+        return Phase.PROGRESSING if rollout.weight > 0 else Phase.STARTING
+    if decision.record.stable is None:
+        return Phase.PENDING
+    return Phase.READY if decision.reason in {Reason.UP_TO_DATE, Reason.PROMOTED} else Phase.WAITING
+
+
+def conditions(plan: Plan, decision: Decision, seen: Observed) -> tuple[Condition, ...]:
+    """All conditions of the object, each from its own facts."""
+    available = _available(decision.record, seen)
+    return (
+        _ready(plan, decision, seen, available),
+        _reconciling(decision),
+        Condition(
+            type="Stalled", status=decision.stalled, reason=decision.reason, message=_only(decision, when=decision.stalled)
+        ),
+        available,
+        _resolved(plan, decision, seen),
+        _evidence(decision.record, seen),
+        _accepted(seen),
+    )
+
+
+def _only(decision: Decision, *, when: bool) -> str:
+    return decision.message if when else ""
+
+
+def _ready(plan: Plan, decision: Decision, seen: Observed, available: Condition) -> Condition:
+    record = decision.record
+    wished = wished_revision(plan, record, seen.wanted, seen.preset)
+    serves = record.stable is not None and record.rollout is None
+    # A registry that does not answer takes nothing from what was asked for and serves.
+    asked = isinstance(wished, Unavailable) or wished.same_work(record.stable)
+    if not (serves and asked) or decision.stalled:
+        return Condition(type="Ready", status=False, reason=decision.reason, message=decision.message)
+    if available.status is not True:
+        return Condition(type="Ready", status=False, reason=available.reason, message=available.message)
+    if isinstance(wished, Unavailable) and seen.wanted != wished:
+        return Condition(type="Ready", status=False, reason=decision.reason, message=decision.message)
+    return Condition(type="Ready", status=True, reason=decision.reason, message=decision.message)
+
+
+def _reconciling(decision: Decision) -> Condition:
+    record = decision.record
+    busy = record.rollout is not None or record.stable is None or decision.reason is Reason.RETRY_PENDING
+    going = busy and not decision.stalled and decision.reason is not Reason.DELETING
+    return Condition(
+        type="Reconciling", status=going, reason=decision.reason, message=_only(decision, when=going)
+    )
+
+
+def _available(record: Record, seen: Observed) -> Condition:
+    shares = seen.route.weights if seen.route is not None else {}
+    serving = [r for r in record.revisions() if shares.get(r.name, 0) > 0]
+    if not serving:
+        return Condition(
+            type="Available", status=False, reason=Reason.NOTHING_SERVES, message="no version has traffic yet"
+        )
+    empty = [r for r in serving if seen.of(r.name).endpoints == 0]
+    if empty:
+        names = ", ".join(r.name for r in empty)
+        return Condition(
+            type="Available", status=False, reason=Reason.NO_ENDPOINTS, message=f"no ready endpoint: {names}"
+        )
+    shown = ", ".join(f"version {r.version.number} {shares[r.name]}%" for r in serving)
+    return Condition(type="Available", status=True, reason=Reason.SERVING, message=shown)
+
+
+def _resolved(plan: Plan, decision: Decision, seen: Observed) -> Condition:
+    wished = wished_revision(plan, decision.record, seen.wanted, seen.preset)
+    if isinstance(wished, Unavailable):
+        reason = Reason(wished.reason)
+        return Condition(
+            type="ModelResolved", status=None if reason in PASSING else False, reason=reason, message=wished.message
+        )
+    message = f"{plan.model} {plan.pointer.kind.value} {plan.pointer.value} is version {wished.version.number}"
+    return Condition(type="ModelResolved", status=True, reason=Reason.RESOLVED, message=message)
+
+
+def _evidence(record: Record, seen: Observed) -> Condition:
+    if record.rollout is None or record.rollout.weight == 0:
+        return Condition(
+            type="EvidenceAvailable", status=True, reason=Reason.EVIDENCE_NOT_NEEDED, message="no canary has traffic"
+        )
+    judged = seen.evidence
+    if isinstance(judged, Unavailable):
+        return Condition(
+            type="EvidenceAvailable", status=False, reason=Reason.EVIDENCE_MISSING, message=judged.message
+        )
+    if not judged.fresh:
+        return Condition(
+            type="EvidenceAvailable",
+            status=False,
+            reason=Reason.EVIDENCE_MISSING,
+            message="the newest reading of the pods is too old",
+        )
+    return Condition(
+        type="EvidenceAvailable", status=True, reason=Reason.EVIDENCE_READ, message="the pods' counters are read"
+    )
+
+
+def _accepted(seen: Observed) -> Condition:
+    route = seen.route
+    if seen.taken_by is not None:
+        message = f"{seen.taken_by} claims the same parent, host and match and is older"
+        return Condition(type="RouteAccepted", status=False, reason=Reason.ROUTE_TAKEN, message=message)
+    if route is None:
+        return Condition(type="RouteAccepted", status=None, reason=Reason.ROUTE_MISSING, message="no route yet")
+    if route.refusal is not None:
+        return Condition(
+            type="RouteAccepted", status=False, reason=Reason.ROUTE_NOT_ACCEPTED, message=route.refusal
+        )
+    if not route.confirmed:
+        return Condition(
+            type="RouteAccepted",
+            status=None,
+            reason=Reason.ROUTE_NOT_CONFIRMED,
+            message="the gateway has not confirmed the newest weights yet",
+        )
+    return Condition(
+        type="RouteAccepted", status=True, reason=Reason.ROUTE_CONFIRMED, message="the gateway confirmed the weights"
+    )

@@ -1,0 +1,55 @@
+"""What a wish comes down to: one revision, by content."""
+
+import hashlib
+import json
+
+from tidegate.core.plan import Plan, Serving
+from tidegate.core.record import Record
+from tidegate.core.values import SAFE_ALPHABET, Revision, Unavailable, VersionId
+
+HASH_LENGTH = 8
+
+
+def serving_digest(serving: Serving) -> str:
+    """SHA-256 (hex) over the user's serving fields in canonical JSON; replicas and autoscaling are not among them."""
+    canonical = json.dumps(serving.canonical, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def revision_of(name: str, version: VersionId, serving: Serving, preset: str) -> Revision:
+    """The revision that serves `version` in the way of `serving` under the object's name.
+
+    The name's hash covers version identity, serving fields and preset; its 8 characters are Kubernetes' safe ones.
+    """
+    digest = serving_digest(serving)
+    parts = [version.registry, version.model, version.model_created_ms, version.number, digest, preset]
+    number = int.from_bytes(hashlib.sha256(json.dumps(parts).encode()).digest()[:8], "big")
+    letters = ""
+    for _ in range(HASH_LENGTH):
+        number, rest = divmod(number, len(SAFE_ALPHABET))
+        letters += SAFE_ALPHABET[rest]
+    return Revision(name=f"{name}-v{version.number}-{letters}", version=version, serving=digest, preset=preset)
+
+
+def known_revisions(record: Record) -> tuple[Revision, ...]:
+    """Every revision that the record remembers, those that own objects first."""
+    remembered = [entry.revision for entry in (*record.proven, *record.rejected, *record.parked)]
+    return (*record.revisions(), *remembered)
+
+
+def wished_revision(plan: Plan, record: Record, wanted: VersionId | Unavailable, preset: str) -> Revision | Unavailable:
+    """The revision that plan and registry ask for.
+
+    The same work under another preset is the revision that is known already: an upgrade of the operator makes none. A
+    pinned version that is known needs no registry.
+    """
+    digest = serving_digest(plan.serving)
+    for known in known_revisions(record):
+        if known.serving != digest or known.version.model != plan.model:
+            continue
+        pinned = plan.pointer.pinned and isinstance(wanted, Unavailable) and known.version.number == plan.pointer.value
+        if pinned or known.version == wanted:
+            return known
+    if isinstance(wanted, Unavailable):
+        return wanted
+    return revision_of(plan.ref.name, wanted, plan.serving, preset)
