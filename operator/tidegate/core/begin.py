@@ -8,12 +8,16 @@ from tidegate.core.record import Proven, Record, Retiring, Rollout, Stopwatch
 from tidegate.core.revert import MOST_TRIES
 from tidegate.core.values import Revision, Unavailable
 
+#: Reasons of the registry that say «not now» rather than «no».
+PASSING = frozenset({Reason.NOT_POLLED_YET, Reason.REGISTRY_UNREACHABLE, Reason.REGISTRY_FAILING})
+
 
 def unknown(s: Situation) -> Decision | None:
     """The registry does not say what is wanted: what serves goes on serving, nothing is raised."""
     if not isinstance(s.wished, Unavailable):
         return None
-    return s.stay(Reason(s.wished.reason), s.wished.message)
+    reason = Reason(s.wished.reason)
+    return s.stay(reason, s.wished.message, stalled=reason not in PASSING and s.record.rollout is None)
 
 
 def up_to_date(s: Situation) -> Decision | None:

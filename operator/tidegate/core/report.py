@@ -4,13 +4,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
+from tidegate.core.begin import PASSING
 from tidegate.core.decision import Decision
 from tidegate.core.guards import Finding
 from tidegate.core.observed import Judgement, Observed
 from tidegate.core.plan import Plan
 from tidegate.core.reasons import Reason
 from tidegate.core.record import Record
-from tidegate.core.revision import wished_revision
+from tidegate.core.revision import serving_digest, wished_revision
 from tidegate.core.values import Unavailable
 
 
@@ -53,16 +54,6 @@ class Report:
     step: int
     steps: int
     findings: tuple[Finding, ...]
-
-
-#: Reasons of the registry that say «not now» rather than «no».
-PASSING = frozenset(
-    {
-        Reason.NOT_POLLED_YET,
-        Reason.REGISTRY_UNREACHABLE,
-        Reason.REGISTRY_FAILING,
-    }
-)
 
 
 def report(plan: Plan, decision: Decision, seen: Observed) -> Report:
@@ -127,15 +118,18 @@ def _ready(plan: Plan, decision: Decision, seen: Observed, available: Condition)
     record = decision.record
     wished = wished_revision(plan, record, seen.wanted, seen.preset)
     serves = record.stable is not None and record.rollout is None
-    # A registry that does not answer takes nothing from what was asked for and serves.
-    asked = isinstance(wished, Unavailable) or wished.same_work(record.stable)
+    # A registry that does not answer for a while takes nothing from what was asked for and serves.
+    asked = _unchanged(plan, record) if isinstance(wished, Unavailable) else wished.same_work(record.stable)
     if not (serves and asked) or decision.stalled:
         return Condition(type="Ready", status=False, reason=decision.reason, message=decision.message)
     if available.status is not True:
         return Condition(type="Ready", status=False, reason=available.reason, message=available.message)
-    if isinstance(wished, Unavailable) and seen.wanted != wished:
-        return Condition(type="Ready", status=False, reason=decision.reason, message=decision.message)
     return Condition(type="Ready", status=True, reason=decision.reason, message=decision.message)
+
+
+def _unchanged(plan: Plan, record: Record) -> bool:
+    stable = record.stable
+    return stable is not None and (stable.serving, stable.version.model) == (serving_digest(plan.serving), plan.model)
 
 
 def _reconciling(decision: Decision) -> Condition:

@@ -1,0 +1,75 @@
+"""The work queue: keyed and level-triggered.
+
+A key is in work at most once at a time; a key that is added while in work is worked on once more afterwards. Adding
+says only «look again», never why, so any number of events costs one pass.
+"""
+
+import asyncio
+import heapq
+from collections import OrderedDict
+
+
+class WorkQueue:
+    """Keys waiting for a pass, oldest first; and keys that want one at a later time."""
+
+    def __init__(self) -> None:
+        self._ready: OrderedDict[str, None] = OrderedDict()
+        self._working: set[str] = set()
+        self._again: set[str] = set()
+        self._later: list[tuple[float, str]] = []
+        self._due: dict[str, float] = {}
+        self._wake = asyncio.Event()
+
+    def __len__(self) -> int:
+        return len(self._ready)
+
+    def add(self, key: str) -> None:
+        """Ask for a pass as soon as a worker is free."""
+        if key in self._working:
+            self._again.add(key)
+            return
+        self._ready[key] = None
+        self._wake.set()
+
+    def add_after(self, key: str, delay: float) -> None:
+        """Ask for a pass in `delay` seconds; an earlier wish of the same key stands."""
+        due = asyncio.get_running_loop().time() + max(0.0, delay)
+        if self._due.get(key, float("inf")) <= due:
+            return
+        self._due[key] = due
+        heapq.heappush(self._later, (due, key))
+        self._wake.set()
+
+    async def get(self) -> str:
+        """The next key; it is in work until `done`."""
+        while True:
+            wait = self._release()
+            if self._ready:
+                key, _ = self._ready.popitem(last=False)
+                self._working.add(key)
+                return key
+            self._wake.clear()
+            try:
+                await asyncio.wait_for(self._wake.wait(), wait)
+            except TimeoutError:
+                continue
+
+    def done(self, key: str) -> None:
+        """The pass is over; if the key was added meanwhile it waits again."""
+        self._working.discard(key)
+        if key in self._again:
+            self._again.discard(key)
+            self.add(key)
+
+    def forget(self, key: str) -> None:
+        """Drop the later wishes of a key that is gone."""
+        self._due.pop(key, None)
+
+    def _release(self) -> float | None:
+        now = asyncio.get_running_loop().time()
+        while self._later and self._later[0][0] <= now:
+            due, key = heapq.heappop(self._later)
+            if self._due.get(key) == due:
+                del self._due[key]
+                self.add(key)
+        return None if not self._later else max(0.0, self._later[0][0] - now)

@@ -1,0 +1,97 @@
+"""What the watches told: the newest state of every object that matters, by kind and name.
+
+Handlers only put and drop here and learn which `ModelDeployment`s to look at again. Reading costs no I/O.
+"""
+
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from tidegate.core.labels import OWNER_LABEL
+from tidegate.ports import Manifest
+
+KIND = "ModelDeployment"
+ROUTE = "HTTPRoute"
+#: What Tidegate makes for a revision, and what the cluster makes of that.
+CHILDREN = ("Deployment", "Service", "ControllerRevision", "ConfigMap")
+WORKLOAD = ("Pod", "EndpointSlice")
+#: Fields that nobody reads and that weigh most.
+HEAVY = ("managedFields", "selfLink")
+
+
+class World:
+    """A cache of raw objects. `put` keeps the newer of two states of one object, whichever way they came."""
+
+    def __init__(self) -> None:
+        self._objects: dict[str, dict[str, Manifest]] = defaultdict(dict)
+        self._owned: dict[tuple[str, str], dict[str, Manifest]] = defaultdict(dict)
+
+    def put(self, body: Mapping[str, Any]) -> str | None:
+        """Take an object's state; returns the key of the `ModelDeployment` that it concerns."""
+        slim = _slim(body)
+        kind, name = slim["kind"], _name(slim)
+        known = self._objects[kind].get(name)
+        if known is not None and not _newer(slim, known):
+            return _concerns(known)
+        self._objects[kind][name] = slim
+        key = _concerns(slim)
+        if key is not None and kind not in {KIND, ROUTE}:
+            self._owned[(kind, key)][name] = slim
+        return key
+
+    def drop(self, body: Mapping[str, Any]) -> str | None:
+        """Forget a deleted object; returns the key that it concerned."""
+        kind, name = body["kind"], _name(body)
+        known = self._objects[kind].get(name)
+        key = _concerns(known) if known is not None else _concerns(body)
+        if known is not None and known["metadata"].get("uid") == body["metadata"].get("uid"):
+            del self._objects[kind][name]
+            if key is not None:
+                self._owned[(kind, key)].pop(name, None)
+        return key
+
+    def get(self, kind: str, key: str) -> Manifest | None:
+        """One object by `namespace/name`."""
+        return self._objects[kind].get(key)
+
+    def all(self, kind: str) -> Iterator[Manifest]:
+        """Every object of a kind."""
+        return iter(self._objects[kind].values())
+
+    def keys(self) -> list[str]:
+        """The keys of all `ModelDeployment`s."""
+        return list(self._objects[KIND])
+
+    def owned(self, kind: str, key: str) -> list[Manifest]:
+        """The objects of a kind that carry the labels of one `ModelDeployment`."""
+        return list(self._owned.get((kind, key), {}).values())
+
+
+def _name(body: Mapping[str, Any]) -> str:
+    return f"{body['metadata']['namespace']}/{body['metadata']['name']}"
+
+
+def _slim(body: Mapping[str, Any]) -> Manifest:
+    slim = dict(body)
+    slim["metadata"] = {k: v for k, v in body["metadata"].items() if k not in HEAVY}
+    return slim
+
+
+def _concerns(body: Mapping[str, Any]) -> str | None:
+    meta = body["metadata"]
+    if body["kind"] in {KIND, ROUTE}:
+        return _name(body)
+    owner = (meta.get("labels") or {}).get(OWNER_LABEL)
+    return f"{meta['namespace']}/{owner}" if owner else None
+
+
+def _newer(body: Mapping[str, Any], known: Mapping[str, Any]) -> bool:
+    # Resource versions of one resource are comparable as integers (KEP-5504).
+    if body["metadata"].get("uid") != known["metadata"].get("uid"):
+        return True
+    try:
+        return int(body["metadata"]["resourceVersion"]) >= int(known["metadata"]["resourceVersion"])
+    except (KeyError, ValueError):
+        return True
+
+
