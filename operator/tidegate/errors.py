@@ -2,6 +2,7 @@
 
 TidegateError
 ├── InvalidSpec          the user's words can't be carried out; `findings` name fields and remedies. Not retried
+├── UnreadableRecord     a record of another format or written by somebody else. Nothing may be concluded from it: hold
 └── ClusterError         the Kubernetes API did not do what it was asked
     ├── Refused          it never will as asked (403, 422, admission). Retried slowly
     ├── Unreachable      it could not (5xx, 429, timeouts, connection). Retried soon
@@ -20,6 +21,10 @@ class InvalidSpec(TidegateError):  # noqa: N818 (named for the condition's reaso
     def __init__(self, findings: tuple[tuple[str, str], ...]) -> None:
         super().__init__("; ".join(f"{path}: {message}" for path, message in findings))
         self.findings = findings
+
+
+class UnreadableRecord(TidegateError):  # noqa: N818
+    """A record of another format, or not written by Tidegate. Nothing may be concluded from it."""
 
 
 class ClusterError(TidegateError):

@@ -1,0 +1,93 @@
+"""What must keep holding while a new version gets traffic."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from tidegate.api.rules import Rule, Wire
+from tidegate.api.scalars import Duration, Mode, Percentage, Percentile, Ratio, between
+
+
+class ErrorRate(Wire):
+    """Share of requests that fail: 5xx, connections reset, requests unanswered after `timeout`."""
+
+    rules = (
+        Rule(
+            cel="has(self.max) || has(self.maxRatio) || has(self.maxIncrease)",
+            holds=lambda guard: any(limit is not None for limit in (guard.max, guard.max_ratio, guard.max_increase)),
+            message="must have a limit: set max, maxRatio or maxIncrease",
+        ),
+    )
+    max: Percentage | None = None
+    """The most that the new version may have, such as 1%. With 0% the first three failures are a breach."""
+    max_ratio: Ratio | None = None
+    """How many times stable's share it may have at the most, such as "1.5"."""
+    max_increase: Percentage | None = None
+    """How many points above stable's share it may have at the most, such as 2%."""
+    mode: Mode | None = None
+    """Overrides the mode of all guards."""
+
+
+class ClientErrors(Wire):
+    """Share of requests answered 4xx, against stable: a new schema that refuses what clients really send."""
+
+    max_ratio: Ratio
+    """How many times stable's share the new version may have at the most, such as "2"."""
+    mode: Mode | None = None
+    """Overrides the mode of all guards."""
+
+
+class Latency(Wire):
+    """A percentile of the answer times."""
+
+    rules = (
+        Rule(
+            cel="has(self.max) || has(self.maxRatio)",
+            holds=lambda guard: guard.max is not None or guard.max_ratio is not None,
+            message="must have a limit: set max or maxRatio",
+        ),
+    )
+    percentile: Percentile
+    """Which percentile, such as "95" or "99.9"."""
+    max: Annotated[Duration, between("1ms", "10m", "a latency")] | None = None
+    """The longest that it may be. It is compared with the next edge of the histogram, which findings name."""
+    max_ratio: Ratio | None = None
+    """How many times stable's it may be at the most, such as "1.2"."""
+    mode: Mode | None = None
+    """Overrides the mode of all guards."""
+
+
+_Latencies = Annotated[
+    list[Latency],
+    Field(max_length=4),
+    Rule(
+        cel="self.all(g, self.exists_one(h, double(h.percentile) == double(g.percentile)))",
+        holds=lambda guards: len({float(guard.percentile) for guard in guards}) == len(guards),
+        message="has one percentile twice: put both limits into one",
+    ),
+]
+
+
+class Guards(Wire):
+    """What must keep holding while a new version gets traffic.
+
+    Without errorRate, clientErrors and latency the new version is held against stable: error rate at most 1.5 times
+    and 2 points above stable's, client errors at most twice stable's, 95th percentile of latency at most 1.5 times
+    stable's.
+    """
+
+    error_rate: ErrorRate | None = None
+    """Share of requests that fail."""
+    client_errors: ClientErrors | None = None
+    """Share of requests that are refused as wrong."""
+    latency: _Latencies | None = None
+    """Percentiles of the answer times."""
+    min_requests: int | None = Field(default=None, ge=1, le=100_000_000)
+    """Requests that a step must have seen before a guard may call the new version healthy. Absent: three over the
+    limit (the rule of three), at least 50."""
+    timeout: Annotated[Duration, between("100ms", "10m", "a timeout")] = "30s"
+    """A request that is unanswered for this long counts as failed at once."""
+    interval: Annotated[Duration, between("250ms", "1m", "an interval")] = "1s"
+    """How often the evidence is read while a rollout is under way."""
+    mode: Mode = "Enforce"
+    """Enforce: a breach takes the new version off traffic. Observe: findings only."""

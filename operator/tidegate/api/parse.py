@@ -1,0 +1,187 @@
+"""From an object as the API server keeps it to a `Plan`, or to findings that a person can act on."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from tidegate.api import guards as wire_guards
+from tidegate.api.scalars import seconds, share
+from tidegate.api.spec import Model, Spec
+from tidegate.api.v1alpha1 import Metadata, ModelDeployment
+from tidegate.core.guards import Absolute, Guard, Increase, Kind, Mode, Ratio
+from tidegate.core.plan import Gateway, MetricsFormat, Plan, Pointer, PointerKind, Runtime, Serving, Step
+from tidegate.core.values import ObjectRef
+from tidegate.errors import InvalidSpec
+
+_UNIT = {"seconds": 1.0, "milliseconds": 0.001}
+
+
+def reference(body: Mapping[str, Any]) -> ObjectRef:
+    """Return which object a body is; never fails for what the API server hands out."""
+    metadata = body["metadata"]
+    return ObjectRef(namespace=metadata["namespace"], name=metadata["name"], uid=metadata["uid"])
+
+
+def parse(body: Mapping[str, Any]) -> Plan:
+    """Return what an object asks for.
+
+    Raises:
+        InvalidSpec: with (field path, what is wrong and the way out) of everything that is wrong, also where the
+            object was valid under the rules of an earlier version.
+    """
+    try:
+        wanted = ModelDeployment.model_validate(body)
+    except ValidationError as error:
+        raise InvalidSpec(tuple(_findings(error))) from error
+    return _plan(wanted.metadata, wanted.spec)
+
+
+def _plan(metadata: Metadata, spec: Spec) -> Plan:
+    return Plan(
+        ref=ObjectRef(namespace=metadata.namespace, name=metadata.name, uid=metadata.uid),
+        generation=metadata.generation,
+        model=spec.model.name,
+        pointer=_pointer(spec.model),
+        registry_secret=spec.model.registry.secret_ref.name if spec.model.registry else None,
+        serving=_serving(spec),
+        gateway=_gateway(spec),
+        steps=tuple(Step(weight=weight, hold=hold) for weight, hold in spec.rollout.plan()),
+        deadline=seconds(spec.rollout.deadline),
+        progress_deadline=seconds(spec.rollout.progress_deadline),
+        rollback_window=seconds(spec.rollout.rollback_window),
+        guards=tuple(_guards(spec)),
+        request_timeout=seconds(spec.guards.timeout),
+        interval=seconds(spec.guards.interval),
+        paused=spec.paused,
+        deleting=metadata.deletion_timestamp is not None,
+    )
+
+
+def _pointer(model: Model) -> Pointer:
+    named = {PointerKind.STAGE: model.stage, PointerKind.ALIAS: model.alias, PointerKind.VERSION: model.version}
+    kind, value = next((kind, value) for kind, value in named.items() if value is not None)
+    return Pointer(kind=kind, value=value)
+
+
+def _serving(spec: Spec) -> Serving:
+    serving = spec.serving
+    metrics = None
+    if serving.metrics is not None:
+        duration = serving.metrics.duration
+        metrics = MetricsFormat(
+            port=serving.metrics.port,
+            path=serving.metrics.path,
+            requests_metric=serving.metrics.requests.metric,
+            code_label=serving.metrics.requests.code_label,
+            duration_metric=duration.metric if duration else None,
+            duration_unit=_UNIT[duration.unit] if duration else 1.0,
+        )
+    # Defaults are left out, so that a field which a later version adds with a default changes no revision.
+    canonical = {"runtime": serving.runtime} | {
+        name: _plain(part)
+        for name, part in (
+            ("metrics", serving.metrics),
+            ("resources", serving.resources),
+            ("template", serving.template),
+        )
+        if part is not None
+    }
+    return Serving(runtime=Runtime(serving.runtime), replicas=serving.replicas, canonical=canonical, metrics=metrics)
+
+
+def _gateway(spec: Spec) -> Gateway:
+    gateway = spec.traffic.gateway
+    return Gateway(
+        parent_refs=tuple(_plain(ref) for ref in gateway.parent_refs),
+        hostnames=tuple(gateway.hostnames or ()),
+        matches=tuple(_plain(match) for match in gateway.matches or ()),
+        filters=tuple(_plain(part) for part in gateway.filters or ()),
+        timeouts=_plain(gateway.timeouts) if gateway.timeouts else {},
+    )
+
+
+def _plain(part: BaseModel) -> dict[str, Any]:
+    return part.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+
+
+#: What holds where a user names no guard. Only against stable: a service whose stable runs at 2 % errors must not be
+#: stuck behind a limit that nobody chose.
+DEFAULT_ERROR_RATE = wire_guards.ErrorRate.model_validate({"maxRatio": "1.5", "maxIncrease": "2%"})
+DEFAULT_CLIENT_ERRORS = wire_guards.ClientErrors.model_validate({"maxRatio": "2"})
+DEFAULT_LATENCY = wire_guards.Latency.model_validate({"percentile": "95", "maxRatio": "1.5"})
+
+
+def _guards(spec: Spec) -> Iterator[Guard]:
+    asked = spec.guards
+    errors, clients, latencies = asked.error_rate, asked.client_errors, asked.latency or []
+    if errors is None and clients is None and not latencies:
+        errors, clients = DEFAULT_ERROR_RATE, DEFAULT_CLIENT_ERRORS
+        metrics = spec.serving.metrics
+        latencies = [DEFAULT_LATENCY] if metrics is None or metrics.duration is not None else []
+    if errors is not None:
+        yield from _error_rate(errors, asked)
+    if clients is not None:
+        test = Ratio(factor=float(clients.max_ratio))
+        yield _guard(asked, clients.mode, name="clientErrors.maxRatio", kind=Kind.CLIENT_ERRORS, test=test)
+    for latency in latencies:
+        yield from _latency(latency, asked)
+
+
+def _error_rate(guard: wire_guards.ErrorRate, asked: wire_guards.Guards) -> Iterator[Guard]:
+    kind = Kind.ERROR_RATE
+    if guard.max is not None:
+        yield _guard(asked, guard.mode, name="errorRate.max", kind=kind, test=Absolute(limit=share(guard.max)))
+    if guard.max_ratio is not None:
+        yield _guard(asked, guard.mode, name="errorRate.maxRatio", kind=kind, test=Ratio(factor=float(guard.max_ratio)))
+    if guard.max_increase is not None:
+        test = Increase(points=share(guard.max_increase))
+        yield _guard(asked, guard.mode, name="errorRate.maxIncrease", kind=kind, test=test)
+
+
+def _latency(guard: wire_guards.Latency, asked: wire_guards.Guards) -> Iterator[Guard]:
+    percentile = share(guard.percentile)
+    name = f"latency.p{guard.percentile}"
+    if guard.max is not None:
+        yield _guard(
+            asked,
+            guard.mode,
+            name=f"{name}.max",
+            kind=Kind.LATENCY,
+            test=Absolute(limit=round(1 - percentile, 6)),
+            percentile=percentile,
+            threshold_seconds=seconds(guard.max),
+        )
+    if guard.max_ratio is not None:
+        test = Ratio(factor=float(guard.max_ratio))
+        yield _guard(asked, guard.mode, name=f"{name}.maxRatio", kind=Kind.LATENCY, test=test, percentile=percentile)
+
+
+def _guard(asked: wire_guards.Guards, mode: str | None, **fields: Any) -> Guard:
+    return Guard(mode=Mode(mode or asked.mode), min_requests=asked.min_requests, **fields)
+
+
+def _findings(error: ValidationError) -> Iterator[tuple[str, str]]:
+    for detail in error.errors(include_url=False):
+        at = _path(detail["loc"])
+        for field, message in detail.get("ctx", {}).get("findings", [("", _message(detail))]):
+            yield (f"{at}.{field}" if field else at, message)
+
+
+def _path(location: tuple[int | str, ...]) -> str:
+    """Write a location as the API server does: `spec.rollout.steps[1].weight`."""
+    path = ""
+    for part in location:
+        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
+    return path
+
+
+def _message(detail: ErrorDetails) -> str:
+    match detail["type"]:
+        case "missing":
+            return "is required"
+        case "extra_forbidden":
+            return "is no field of ModelDeployment v1alpha1: remove it, or look for a typing error"
+        case _:
+            return detail["msg"]

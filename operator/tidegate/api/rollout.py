@@ -1,0 +1,107 @@
+"""How a new version takes over: weights, holds and deadlines."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from tidegate.api.rules import Rule, Wire
+from tidegate.api.scalars import Duration, between, seconds
+
+#: What is done where a rollout names neither weights nor steps.
+DEFAULT_WEIGHTS = (5, 25, 50, 100)
+DEFAULT_HOLD = "5m"
+
+_Weight = Annotated[int, Field(ge=1, le=100)]
+_Hold = Annotated[Duration, between("0s", "720h", "a hold")]
+_MOST_STEPS = 16
+
+
+class Step(Wire):
+    """A weight and how long it is held."""
+
+    weight: _Weight
+    """Share of the traffic in per cent that the new version gets."""
+    hold: _Hold
+    """How long, from the moment that the gateway has confirmed the weight."""
+
+
+_Weights = Annotated[
+    list[_Weight],
+    Field(min_length=1, max_length=_MOST_STEPS),
+    Rule(
+        cel="self.isSorted() && self.all(w, self.exists_one(v, v == w))",
+        holds=lambda weights: sorted(set(weights)) == weights,
+        message="must rise from step to step, such as [5, 25, 50, 100]",
+    ),
+    Rule(
+        cel="size(self) == 0 || self[size(self) - 1] == 100",
+        holds=lambda weights: weights[-1:] == [100],
+        message="must end in 100: the last step is the bake",
+    ),
+]
+_Steps = Annotated[
+    list[Step],
+    Field(min_length=1, max_length=_MOST_STEPS),
+    Rule(
+        cel="self.map(s, s.weight).isSorted() && self.all(s, self.exists_one(t, t.weight == s.weight))",
+        holds=lambda steps: sorted({step.weight for step in steps}) == [step.weight for step in steps],
+        message="must rise in weight from step to step",
+    ),
+    Rule(
+        cel="size(self) == 0 || self[size(self) - 1].weight == 100",
+        holds=lambda steps: bool(steps) and steps[-1].weight == 100,  # noqa: PLR2004 (all traffic)
+        message="must end in weight 100: the last step is the bake",
+    ),
+]
+
+
+def _holds(rollout: "Rollout") -> list[float]:
+    return [hold for _, hold in rollout.plan()]
+
+
+class Rollout(Wire):
+    """How a new version takes over."""
+
+    rules = (
+        Rule(
+            cel="!(has(self.weights) && has(self.steps))",
+            holds=lambda rollout: rollout.weights is None or rollout.steps is None,
+            message="give either weights (with one hold) or steps, not both",
+            field="steps",
+        ),
+        Rule(
+            cel="!(has(self.hold) && has(self.steps))",
+            holds=lambda rollout: rollout.hold is None or rollout.steps is None,
+            message="belongs to weights: each of the steps has a hold of its own",
+            field="hold",
+        ),
+        Rule(
+            cel="(has(self.steps) ? self.steps.map(s, duration(s.hold)) : has(self.weights) ? "
+            f"self.weights.map(w, duration(has(self.hold) ? self.hold : '{DEFAULT_HOLD}')) : "
+            f"{list(DEFAULT_WEIGHTS)}.map(w, duration(has(self.hold) ? self.hold : '{DEFAULT_HOLD}'))).sum() "
+            "<= duration(self.deadline)",
+            holds=lambda rollout: round(sum(_holds(rollout)), 3) <= seconds(rollout.deadline),
+            message="must be as long as all holds together: raise it or shorten the holds",
+            field="deadline",
+        ),
+    )
+    weights: _Weights | None = None
+    """Shares of the traffic in per cent that the new version gets, step by step, rising and ending in 100. Absent, and
+    without steps: 5, 25, 50, 100."""
+    hold: _Hold | None = None
+    """How long each of the weights is held, from the moment that the gateway has confirmed it. Absent: 5m."""
+    steps: _Steps | None = None
+    """Weights with a hold each, in place of weights and hold."""
+    deadline: Annotated[Duration, between("1s", "2160h", "a deadline")] = "24h"
+    """A rollout that has not finished by then goes back and is tried again later. A pause stops this clock."""
+    progress_deadline: Annotated[Duration, between("1s", "24h", "a progress deadline")] = "15m"
+    """A version whose pods are not ready by then is taken away and tried again later."""
+    rollback_window: Annotated[Duration, between("0s", "2160h", "a rollback window")] = "24h"
+    """A version that finished its rollout within this time and is wanted again gets all traffic once it is ready."""
+
+    def plan(self) -> tuple[tuple[int, float], ...]:
+        """Return the weights with their holds in seconds, defaults filled in."""
+        if self.steps is not None:
+            return tuple((step.weight, seconds(step.hold)) for step in self.steps)
+        hold = seconds(self.hold if self.hold is not None else DEFAULT_HOLD)
+        return tuple((weight, hold) for weight in (self.weights or DEFAULT_WEIGHTS))

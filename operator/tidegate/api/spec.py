@@ -1,0 +1,123 @@
+"""The spec of a `ModelDeployment`: what a user asks for. A field whose function is not built is not here."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from tidegate.api.gateway import Traffic
+from tidegate.api.rollout import Rollout
+from tidegate.api.guards import Guards
+from tidegate.api.rules import Rule, Text, Wire
+from tidegate.api.scalars import ObjectName
+from tidegate.api.serving import Serving
+
+_ModelName = Annotated[
+    str,
+    Text(
+        pattern=r"^[^/:\x00-\x1f\x7f]*[^/:\s\x00-\x1f\x7f][^/:\x00-\x1f\x7f]*$",
+        max_length=256,
+        remedy="must be the name of a registered model: not blank, without '/', ':' and control characters, "
+        "at most 256 characters",
+    ),
+    Rule(
+        cel="self != '.' && !self.startsWith('..')",
+        holds=lambda name: name != "." and not name.startswith(".."),
+        message="must not be '.' or begin with '..': MLflow takes that for a path",
+    ),
+]
+
+_Alias = Annotated[
+    str,
+    Text(
+        pattern=r"^[\p{L}\p{N}_\-]+$",
+        max_length=255,
+        remedy="must be an alias of letters, digits, '_' and '-', at most 255 characters, such as champion",
+    ),
+    Rule(
+        cel="self.lowerAscii() != 'latest' && !self.matches('^[vV][0-9]+$')",
+        holds=lambda alias: alias.lower() != "latest" and not (alias[:1] in {"v", "V"} and _digits(alias[1:])),
+        message="is reserved by MLflow (latest, v1, v2, ...): set an alias of your own in MLflow, or use version",
+    ),
+]
+
+_VersionNumber = Annotated[
+    str,
+    Text(
+        pattern=r"^[1-9][0-9]*$",
+        max_length=9,
+        remedy='must be the number of a model version in quotes, such as "7"',
+    ),
+]
+
+
+def _digits(text: str) -> bool:
+    return text.isascii() and text.isdigit()
+
+
+class RegistrySecret(Wire):
+    """A Secret of this object's namespace."""
+
+    name: ObjectName
+    """Name of the Secret."""
+
+
+class RegistryAccess(Wire):
+    """How the pods get at the registry's artifacts."""
+
+    secret_ref: RegistrySecret
+    """Secret whose keys (MLFLOW_TRACKING_USERNAME, _PASSWORD, _TOKEN, AWS_ACCESS_KEY_ID and the like) the pods get as
+    environment. It is referred to, never copied, and changing it starts no rollout."""
+
+
+class Model(Wire):
+    """Which model is served, and which name in the registry says the version."""
+
+    rules = (
+        Rule(
+            cel="[has(self.stage), has(self.alias), has(self.version)].exists_one(given, given)",
+            holds=lambda model: sum(name is not None for name in (model.stage, model.alias, model.version)) == 1,
+            message="name the version by exactly one of stage, alias and version",
+        ),
+    )
+    name: _ModelName
+    """Name of the registered model in MLflow, as it is written there."""
+    stage: Literal["Production", "Staging"] | None = None
+    """The newest version in this stage is served."""
+    alias: _Alias | None = None
+    """The version that this alias names is served."""
+    version: _VersionNumber | None = None
+    """This version is served; no registry is asked."""
+    registry: RegistryAccess | None = None
+    """How the pods get at the registry; absent: without credentials."""
+
+
+def _fed(spec: "Spec") -> bool:
+    metrics = spec.serving.metrics
+    return not spec.guards.latency or metrics is None or metrics.duration is not None
+
+
+class Spec(Wire):
+    """What is asked for."""
+
+    rules = (
+        Rule(
+            cel="!has(self.guards.latency) || size(self.guards.latency) == 0 || !has(self.serving.metrics) || "
+            "has(self.serving.metrics.duration)",
+            holds=_fed,
+            message="nothing feeds a latency guard: name the histogram in spec.serving.metrics.duration, or leave "
+            "latency out",
+            field="guards.latency",
+        ),
+    )
+    model: Model
+    """Which model is served."""
+    serving: Serving = Field(default_factory=Serving, json_schema_extra={"default": {}})
+    """How a version is served. Any change but that of replicas takes the same road as a new version."""
+    traffic: Traffic
+    """How traffic gets to the model."""
+    rollout: Rollout = Field(default_factory=Rollout, json_schema_extra={"default": {}})
+    """How a new version takes over."""
+    guards: Guards = Field(default_factory=Guards, json_schema_extra={"default": {}})
+    """What must hold while it does."""
+    paused: bool = False
+    """Freezes weight and clocks of a rollout. Reverts go on, and so does serving."""
