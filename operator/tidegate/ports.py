@@ -68,6 +68,13 @@ class Cluster(Protocol):
         """Read one object from the API server itself (not a cache); None where there is none."""
         ...
 
+    async def list(self, kind: str, namespace: str | None) -> "list[Manifest]":
+        """Read all objects of a kind that Tidegate watches, page by page; None means every namespace.
+
+        Kinds that others own too are narrowed to what carries the label `app.kubernetes.io/managed-by: tidegate`.
+        """
+        ...
+
     async def apply(self, manifest: Manifest) -> Manifest:
         """Server-side apply by the field manager `tidegate`, forced.
 

@@ -7,11 +7,9 @@ from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from tidegate.core.labels import OWNER_LABEL
+from tidegate.core.labels import KIND, OWNER, ROUTE_KIND
 from tidegate.ports import Manifest
 
-KIND = "ModelDeployment"
-ROUTE = "HTTPRoute"
 #: What Tidegate makes for a revision, and what the cluster makes of that.
 CHILDREN = ("Deployment", "Service", "ControllerRevision", "ConfigMap")
 WORKLOAD = ("Pod", "EndpointSlice")
@@ -35,7 +33,7 @@ class World:
             return _concerns(known)
         self._objects[kind][name] = slim
         key = _concerns(slim)
-        if key is not None and kind not in {KIND, ROUTE}:
+        if key is not None and kind not in {KIND, ROUTE_KIND}:
             self._owned[(kind, key)][name] = slim
         return key
 
@@ -79,9 +77,9 @@ def _slim(body: Mapping[str, Any]) -> Manifest:
 
 def _concerns(body: Mapping[str, Any]) -> str | None:
     meta = body["metadata"]
-    if body["kind"] in {KIND, ROUTE}:
+    if body["kind"] in {KIND, ROUTE_KIND}:
         return _name(body)
-    owner = (meta.get("labels") or {}).get(OWNER_LABEL)
+    owner = (meta.get("labels") or {}).get(OWNER)
     return f"{meta['namespace']}/{owner}" if owner else None
 
 

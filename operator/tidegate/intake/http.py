@@ -1,0 +1,47 @@
+"""Health and metrics over HTTP."""
+
+from collections.abc import Callable
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry, generate_latest
+
+
+class IntakeServer:
+    """`/healthz`, `/readyz`, `/metrics`. Ready means: every watch has listed, so what is decided is decided on facts."""
+
+    def __init__(self, *, host: str, port: int, registry: CollectorRegistry, ready: Callable[[], str | None]) -> None:
+        self._host = host
+        self._port = port
+        self._registry = registry
+        self._ready = ready
+        self._runner: web.AppRunner | None = None
+        self.port = port
+
+    async def start(self) -> None:
+        """Listen; `port` tells where, if it was left to the system."""
+        app = web.Application(client_max_size=64 * 1024)
+        app.router.add_get("/healthz", self._healthz)
+        app.router.add_get("/readyz", self._readyz)
+        app.router.add_get("/metrics", self._metrics)
+        self._runner = web.AppRunner(app, access_log=None)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, self._host, self._port)
+        await site.start()
+        self.port = self._runner.addresses[0][1]
+
+    async def stop(self) -> None:
+        """Close the door."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+
+    async def _healthz(self, _: web.Request) -> web.Response:
+        return web.Response(text="ok\n")
+
+    async def _readyz(self, _: web.Request) -> web.Response:
+        missing = self._ready()
+        return web.Response(text="ok\n") if missing is None else web.Response(status=503, text=f"{missing}\n")
+
+    async def _metrics(self, _: web.Request) -> web.Response:
+        return web.Response(
+            body=generate_latest(self._registry), content_type="text/plain", charset="utf-8"
+        )
