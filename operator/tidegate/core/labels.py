@@ -1,16 +1,36 @@
-"""Names of labels and annotations: the one place that spells them."""
+"""The names by which Tidegate's objects know each other: API groups, labels, annotations."""
+
+from collections.abc import Mapping
+from typing import Any
 
 GROUP = "tidegate.dev"
+API_VERSION = f"{GROUP}/v1alpha1"
+KIND = "ModelDeployment"
+GATEWAY_GROUP = "gateway.networking.k8s.io"
+ROUTE_API_VERSION = f"{GATEWAY_GROUP}/v1"
+ROUTE_KIND = "HTTPRoute"
 
 MANAGED_BY = "app.kubernetes.io/managed-by"
 MANAGER = "tidegate"
-OWNER_LABEL = f"{GROUP}/modeldeployment"
-REVISION_LABEL = f"{GROUP}/revision"
-ROLE_LABEL = f"{GROUP}/role"
+#: The name of the `ModelDeployment` that an object belongs to.
+OWNER = f"{GROUP}/modeldeployment"
+#: The revision that a pod, Deployment, Service, ConfigMap or ControllerRevision belongs to.
+REVISION = f"{GROUP}/revision"
+#: What the revision is at the moment. On Deployments and Services only, never on pods: a promotion restarts none.
+ROLE = f"{GROUP}/role"
 
-RECORD_ANNOTATION = f"{GROUP}/record"
-MODEL_ANNOTATION = f"{GROUP}/model"
-VERSION_ANNOTATION = f"{GROUP}/version"
+#: The encoded record, on the HTTPRoute.
+RECORD = f"{GROUP}/record"
+#: The registered model's name and the version's number, on pods: neither needs to be a valid label.
+MODEL = f"{GROUP}/model"
+VERSION = f"{GROUP}/version"
 
 #: What people may ask for by annotation; the value names version and attempt, as in `7/2`.
 ACTIONS = ("abort", "promote", "retry", "pause")
+
+
+def revision_label(obj: Mapping[str, Any]) -> str | None:
+    """The revision that an object says it belongs to, None where it says nothing."""
+    labels = (obj.get("metadata") or {}).get("labels") or {}
+    value = labels.get(REVISION)
+    return value if isinstance(value, str) else None

@@ -1,0 +1,155 @@
+"""What has to stand in the cluster for a record: children first, then the route that sends requests to them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tidegate.core.frozen import CONTROLLER_REVISION, Frozen, frozen
+from tidegate.core.httproute import SERVICE_PORT, route
+from tidegate.core.labels import MANAGED_BY, MANAGER, OWNER, REVISION, ROLE
+from tidegate.core.merge import plain
+from tidegate.core.ownership import owner_references
+from tidegate.core.plan import Plan
+from tidegate.core.presets import DIGEST_KEY, PORT
+from tidegate.core.record import Record
+from tidegate.core.values import ObjectRef, Revision, Role
+
+#: The kinds of a revision's own objects, in the order in which they go: pods before the Service that names them.
+CHILD_KINDS = ("Deployment", "Service", "ConfigMap", CONTROLLER_REVISION)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Desired:
+    """`children` in the order in which they are applied, and the route, which comes after them."""
+
+    children: tuple[dict[str, Any], ...]
+    route: dict[str, Any]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Known:
+    """What is known of revisions beyond the record, by revision name.
+
+    `digests` are artifact digests that first pods computed. `sizes` are the replicas of the live Deployments: a
+    revision on its way out keeps what it has, so that a reverted canary isn't scaled up for its funeral.
+    """
+
+    frozen: Mapping[str, Frozen]
+    digests: Mapping[str, str]
+    sizes: Mapping[str, int]
+
+
+def desired(
+    plan: Plan,
+    record: Record,
+    known: Known,
+    annotation: str,
+    *,
+    uid: str | None = None,
+    resource_version: str | None = None,
+) -> Desired:
+    """All objects of a record. `annotation` is the record as the route carries it.
+
+    Raises:
+        KeyError: `known.frozen` lacks a revision of the record.
+    """
+    children: list[dict[str, Any]] = []
+    for revision in record.revisions():
+        children += revision_objects(plan, record, known, revision)
+    versions = {revision.name: revision.version.number for revision in record.revisions()}
+    made = route(plan, record.weights(), versions, annotation, uid=uid, resource_version=resource_version)
+    return Desired(children=tuple(children), route=made)
+
+
+def revision_objects(plan: Plan, record: Record, known: Known, revision: Revision) -> list[dict[str, Any]]:
+    """One revision's objects: how it is served before who serves it."""
+    kept, role = known.frozen[revision.name], role_of(record, revision)
+    replicas = replicas_of(plan, record, revision, known.sizes)
+    digest = known.digests.get(revision.name)
+    return [
+        frozen(kept, plan.ref),
+        *([_digest(plan.ref, revision, digest)] if digest else []),
+        _service(plan.ref, revision, role),
+        _deployment(plan.ref, kept, role, replicas),
+    ]
+
+
+def role_of(record: Record, revision: Revision) -> Role:
+    """What a revision is to its object."""
+    if revision == record.stable:
+        return Role.STABLE
+    if record.rollout is not None and revision == record.rollout.canary:
+        return Role.CANARY
+    return Role.RETIRING
+
+
+def replicas_of(plan: Plan, record: Record, revision: Revision, sizes: Mapping[str, int]) -> int:
+    """How many pods a revision has to have.
+
+    Stable is always complete. A canary has what its next weight needs before it gets it, and never less than its
+    present one needs; all of it where nothing serves yet or it goes straight to the end. One that leaves keeps what
+    it has (`sizes`, live replicas by revision name).
+    """
+    full, rollout = plan.serving.replicas, record.rollout
+    if revision == record.stable:
+        return full
+    if rollout is None or revision != rollout.canary:
+        return _kept(sizes, revision, full)
+    if record.stable is None or rollout.direct:
+        return full
+    present = plan.pods_for(rollout.weight)
+    if rollout.verdict is not None:
+        return max(present, _kept(sizes, revision, full))
+    step = plan.step_after(rollout.weight)
+    return max(present, plan.pods_for(step.weight if step else 100))
+
+
+def _kept(sizes: Mapping[str, int], revision: Revision, full: int) -> int:
+    return max(1, min(full, sizes.get(revision.name, full)))
+
+
+def _metadata(owner: ObjectRef, revision: Revision, role: Role | None) -> dict[str, Any]:
+    labels = {MANAGED_BY: MANAGER, OWNER: owner.name, REVISION: revision.name}
+    return {
+        "name": revision.name,
+        "namespace": owner.namespace,
+        "labels": {**labels, ROLE: role.value} if role else labels,
+        "ownerReferences": owner_references(owner),
+    }
+
+
+def _deployment(owner: ObjectRef, kept: Frozen, role: Role, replicas: int) -> dict[str, Any]:
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": _metadata(owner, kept.revision, role),
+        "spec": {
+            "replicas": replicas,
+            # The template never changes, so there is nothing to go back to.
+            "revisionHistoryLimit": 0,
+            "strategy": {"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": 0, "maxSurge": 1}},
+            "selector": {"matchLabels": {REVISION: kept.revision.name}},
+            "template": plain(kept.template),
+        },
+    }
+
+
+def _service(owner: ObjectRef, revision: Revision, role: Role) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": _metadata(owner, revision, role),
+        "spec": {
+            "selector": {REVISION: revision.name},
+            "ports": [{"name": PORT, "port": SERVICE_PORT, "protocol": "TCP", "targetPort": PORT}],
+        },
+    }
+
+
+def _digest(owner: ObjectRef, revision: Revision, digest: str) -> dict[str, Any]:
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": _metadata(owner, revision, None),
+        "data": {DIGEST_KEY: digest},
+    }
