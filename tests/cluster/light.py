@@ -129,9 +129,7 @@ def _start(tools: Toolbox) -> ControlPlane:
         undo.callback(run.close)
         with _ports_lock:
             apiserver, etcd, peer = _free_ports(3)
-            endpoints = Endpoints(
-                address="127.0.0.1", apiserver_port=apiserver, etcd_port=etcd, etcd_peer_port=peer
-            )
+            endpoints = Endpoints(address="127.0.0.1", apiserver_port=apiserver, etcd_port=etcd, etcd_peer_port=peer)
             authority = Authority.create(run.directory / "pki")
             plane = ControlPlane(run=run, tools=tools, endpoints=endpoints, authority=authority)
             plane.start(light=True)

@@ -26,7 +26,8 @@ class Authority:
         new_key(authority.key("service-accounts"))
         _openssl(
             *("req", "-x509", "-new", "-key", str(authority.key("ca")), "-out", str(authority.certificate("ca"))),
-            *("-days", DAYS, "-subj", "/CN=tidegate-cluster", "-addext", "keyUsage=critical,keyCertSign,digitalSignature"),
+            *("-days", DAYS, "-subj", "/CN=tidegate-cluster"),
+            *("-addext", "keyUsage=critical,keyCertSign,digitalSignature"),
         )
         return authority
 
