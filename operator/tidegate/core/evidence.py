@@ -1,0 +1,290 @@
+"""From what the pods count to what a look saw: how many requests were decided since the last look, and how many badly.
+
+Every pod's counters are cumulative. `observe` keeps for each pod what was already seen of it and hands out the
+differences, per role and metric. A request is decided when it finished, or as soon as it is overdue; one that is
+overdue is bad from then on, so that its end later changes nothing and each request counts once.
+"""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, replace
+from functools import reduce
+from typing import Any
+
+from tidegate.core.latency import Before, Durations, Ladder, added, grown, percentile_edge
+from tidegate.core.readings import (
+    NOTHING,
+    EvidenceConfig,
+    Reading,
+    Readings,
+    Tally,
+    Unreadable,
+    count_between,
+    highest,
+)
+from tidegate.core.sequential import NO_REQUESTS, Count
+
+__all__ = [
+    "Count",
+    "Durations",
+    "Edges",
+    "EvidenceConfig",
+    "EvidenceState",
+    "Look",
+    "Mark",
+    "Pair",
+    "Reading",
+    "Readings",
+    "Unreadable",
+    "observe",
+]
+
+#: A pod that is not listed for this many looks is forgotten. Its uid never comes back, but lists may flicker.
+FORGET_AFTER_LOOKS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class Pair:
+    """Counts of either side."""
+
+    canary: Count = NO_REQUESTS
+    stable: Count = NO_REQUESTS
+
+    def __add__(self, other: "Pair") -> "Pair":
+        return Pair(self.canary + other.canary, self.stable + other.stable)
+
+
+@dataclass(frozen=True, slots=True)
+class Edges:
+    """The histogram edges (seconds) that a latency metric is really measured at; None where no pod can."""
+
+    canary: float | None
+    stable: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Look:
+    """The difference that one look makes.
+
+    `counts` and `edges` are by `Guard.metric`; a metric that no pod of the canary can answer is missing in `counts`.
+    `canary_arrived` is None where a pod of the canary could not be read, so that nobody knows whether it is silent.
+    `unreadable` is the number of looks in a row, this one included, in which no pod of the canary could be read while
+    one of stable's was.
+    """
+
+    counts: Mapping[str, Pair]
+    edges: Mapping[str, Edges] = field(default_factory=dict)
+    canary_arrived: int | None = None
+    stable_arrived: int = 0
+    unreadable: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Mark:
+    """What was already seen of one pod. `ladder` is kept only while some percentile of stable's is still wanted."""
+
+    process_started: float | None
+    answered: int
+    arrived: int
+    tallies: Mapping[str, Tally]
+    missed: int = 0
+    ladder: Ladder = ()
+
+    def precedes(self, reading: Reading) -> bool:
+        """Whether the reading goes on counting where this one stopped: the same process, no counter went down."""
+        restarted = None not in (self.process_started, reading.process_started) and (
+            self.process_started != reading.process_started
+        )
+        return not restarted and self.answered <= reading.answered
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class EvidenceState:
+    """What has to be remembered between the looks of one rollout.
+
+    A canary's pod counts from its first request. The pods of stable that are there at the first look count from then
+    (`unread` are those of them that have not been read yet), later ones from zero. `edges` are stable's percentiles
+    (seconds) by metric, frozen when the canary gets its first request.
+    """
+
+    opened: bool = False
+    canary: Mapping[str, Mark] = field(default_factory=dict)
+    stable: Mapping[str, Mark] = field(default_factory=dict)
+    unread: frozenset[str] = frozenset()
+    unreadable: int = 0
+    edges: Mapping[str, float] = field(default_factory=dict)
+    before: Before | None = None
+
+    def to_wire(self) -> dict[str, Any]:
+        """As JSON values. The histograms that percentiles are frozen from are left out: they are gathered anew."""
+        metrics = sorted({metric for mark in (*self.canary.values(), *self.stable.values()) for metric in mark.tallies})
+        return {
+            "opened": self.opened,
+            "metrics": metrics,
+            "canary": {uid: _mark_to_wire(mark, metrics) for uid, mark in self.canary.items()},
+            "stable": {uid: _mark_to_wire(mark, metrics) for uid, mark in self.stable.items()},
+            "unread": sorted(self.unread),
+            "unreadable": self.unreadable,
+            "edges": dict(self.edges),
+        }
+
+    @classmethod
+    def from_wire(cls, wire: Mapping[str, Any]) -> "EvidenceState":
+        """The inverse of `to_wire`.
+
+        Raises:
+            ValueError: it is not what `to_wire` writes; start with a new state.
+        """
+        try:
+            metrics = wire["metrics"]
+            return cls(
+                opened=wire["opened"],
+                canary={uid: _mark_from_wire(mark, metrics) for uid, mark in wire["canary"].items()},
+                stable={uid: _mark_from_wire(mark, metrics) for uid, mark in wire["stable"].items()},
+                unread=frozenset(wire["unread"]),
+                unreadable=wire["unreadable"],
+                edges=wire["edges"],
+            )
+        except (KeyError, TypeError, AttributeError) as error:
+            raise ValueError(f"no saved evidence: {error!r}") from error
+
+
+def _mark_to_wire(mark: Mark, metrics: Collection[str]) -> list[Any]:
+    tallies = [list(mark.tallies[metric]) if metric in mark.tallies else None for metric in metrics]
+    return [mark.process_started, mark.answered, mark.arrived, mark.missed, tallies]
+
+
+def _mark_from_wire(wire: list[Any], metrics: Collection[str]) -> Mark:
+    process_started, answered, arrived, missed, tallies = wire
+    return Mark(
+        process_started=process_started,
+        answered=answered,
+        arrived=arrived,
+        missed=missed,
+        tallies={metric: _tally(tally) for metric, tally in zip(metrics, tallies, strict=True) if tally is not None},
+    )
+
+
+def _tally(wire: list[int]) -> Tally:
+    decided, failed, late = wire
+    return decided, failed, late
+
+
+def observe(state: EvidenceState, readings: Readings, config: EvidenceConfig) -> tuple[EvidenceState, Look]:
+    """Take one look: what was decided since the one before, in every pod that could be read."""
+    canary_read, stable_read = _read(readings.canary), _read(readings.stable)
+    edges = _frozen_edges(state, canary_read, stable_read, config)
+    unread = state.unread | {
+        uid for uid in readings.stable if uid not in state.stable and (uid not in stable_read or not state.opened)
+    }
+    wanting = bool(config.percentiles.keys() - edges.keys())
+    canary_at, stable_at = config.thresholds(edges, canary=True), config.thresholds(edges, canary=False)
+    canary = _advance(state.canary, canary_read, config, canary_at)
+    stable = _advance(state.stable, stable_read, config, stable_at, from_now=unread, keep_ladder=wanting)
+    blind = bool(readings.canary) and not canary_read and bool(stable_read)
+    unreadable = state.unreadable + 1 if blind else 0
+    before = (state.before or Before(since=readings.at)).after(readings.at, stable.ladder) if wanting else None
+    after = EvidenceState(
+        opened=True,
+        canary=canary.marks,
+        stable=stable.marks,
+        unread=unread - stable_read.keys(),
+        unreadable=unreadable,
+        edges=edges,
+        before=before,
+    )
+    complete = bool(canary_read) and len(canary_read) == len(readings.canary)
+    return after, Look(
+        counts={metric: Pair(count, stable.counts.get(metric, NO_REQUESTS)) for metric, count in canary.counts.items()},
+        edges={
+            metric: Edges(_first_edge(canary_read, seconds), _first_edge(stable_read, stable_at[metric]))
+            for metric, seconds in canary_at.items()
+        },
+        canary_arrived=canary.arrived if complete else None,
+        stable_arrived=stable.arrived,
+        unreadable=unreadable,
+    )
+
+
+def _read(readings: Mapping[str, Reading | Unreadable]) -> dict[str, Reading]:
+    return {uid: reading for uid, reading in readings.items() if isinstance(reading, Reading)}
+
+
+def _first_edge(readings: Mapping[str, Reading], seconds: float) -> float | None:
+    return next((edge for reading in readings.values() if (edge := reading.edge(seconds)) is not None), None)
+
+
+def _frozen_edges(
+    state: EvidenceState, canary: Mapping[str, Reading], stable: Mapping[str, Reading], config: EvidenceConfig
+) -> Mapping[str, float]:
+    """Stable's percentiles, once the canary gets requests: of the last minutes, or else since stable's pods started."""
+    missing = {metric: share for metric, share in config.percentiles.items() if metric not in state.edges}
+    known = [reading.durations for reading in stable.values() if reading.durations is not None]
+    if not missing or not known or not any(reading.arrived for reading in canary.values()):
+        return state.edges
+    edges = known[0].edges
+    lifetime = reduce(added, (durations.merged for durations in known if durations.edges == edges))
+    recent = state.before.counts if state.before else ()
+    frozen = dict(state.edges)
+    for metric, share in missing.items():
+        edge = percentile_edge(edges, recent, share) or percentile_edge(edges, lifetime, share)
+        if edge is not None:
+            frozen[metric] = edge
+    return frozen
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Advance:
+    """One role's new marks, and what its pods counted since the old ones."""
+
+    marks: Mapping[str, Mark]
+    counts: Mapping[str, Count]
+    arrived: int
+    ladder: Ladder
+
+
+def _advance(
+    marks: Mapping[str, Mark],
+    readings: Mapping[str, Reading],
+    config: EvidenceConfig,
+    thresholds: Mapping[str, float],
+    *,
+    from_now: Collection[str] | None = None,
+    keep_ladder: bool = False,
+) -> _Advance:
+    """Compare readings with marks. `from_now` are pods of stable whose past is not this rollout's; None: the canary."""
+    after = {
+        uid: replace(mark, missed=mark.missed + 1)
+        for uid, mark in marks.items()
+        if uid not in readings and mark.missed < FORGET_AFTER_LOOKS
+    }
+    counts: dict[str, Count] = {}
+    arrived = 0
+    ladder: Ladder = ()
+    for uid, reading in readings.items():
+        new = Mark(
+            process_started=reading.process_started,
+            answered=reading.answered,
+            arrived=reading.arrived,
+            tallies=config.tallies(reading, thresholds),
+            ladder=reading.durations.merged if keep_ladder and reading.durations else (),
+        )
+        old = _baseline(marks.get(uid), new, reading, from_now=from_now is not None and uid in from_now)
+        for metric, tally in new.tallies.items():
+            # A metric that stable was not asked for before starts with this look; the canary's past all counts.
+            start = old.tallies.get(metric, NOTHING if from_now is None or not old.tallies else tally)
+            labelled = reading.durations is None or reading.durations.labelled
+            counts[metric] = counts.get(metric, NO_REQUESTS) + count_between(start, tally, labelled=labelled)
+        arrived += max(0, new.arrived - old.arrived)
+        ladder = added(ladder, grown(new.ladder, old.ladder))
+        merged = {metric: highest(old.tallies.get(metric, NOTHING), tally) for metric, tally in new.tallies.items()}
+        after[uid] = replace(new, arrived=max(old.arrived, new.arrived), tallies={**old.tallies, **merged})
+    return _Advance(marks=after, counts=counts, arrived=arrived, ladder=ladder)
+
+
+def _baseline(old: Mark | None, new: Mark, reading: Reading, *, from_now: bool) -> Mark:
+    """What to compare a reading with: the pod's mark, the reading itself, or nothing counted at all."""
+    if old is not None and old.precedes(reading):
+        return old
+    if old is None and from_now:
+        return new
+    return Mark(process_started=None, answered=0, arrived=0, tallies={})
