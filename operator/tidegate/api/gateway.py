@@ -274,7 +274,8 @@ _ParentRefs = Annotated[
     Field(min_length=1, max_length=8),
     Rule(
         cel="self.all(p, self.exists_one(q, p.name == q.name && "
-        "(has(p.namespace) ? p.namespace : '') == (has(q.namespace) ? q.namespace : '') && "
+        "has(p.__namespace__) == has(q.__namespace__) && "
+        "(!has(p.__namespace__) || p.__namespace__ == q.__namespace__) && "
         "(!has(p.sectionName) || !has(q.sectionName) || p.sectionName == q.sectionName) && "
         "(!has(p.port) || !has(q.port) || p.port == q.port)))",
         holds=lambda refs: all(sum(ref.overlaps(other) for other in refs) == 1 for ref in refs),

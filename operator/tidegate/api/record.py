@@ -1,6 +1,8 @@
 """The record's wire form: what the route's annotation and the object's status carry."""
 
 import json
+from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
@@ -49,3 +51,16 @@ def decode(text: str) -> Record:
 def _fields(record: Record) -> dict[str, Any]:
     fields: dict[str, Any] = _RECORD.dump_python(record, mode="json", exclude_defaults=True)
     return fields
+
+
+def restore(status: Mapping[str, Any]) -> Record:
+    """Return the record that a status keeps, for an object whose route is missing: all traffic on stable.
+
+    Raises:
+        UnreadableRecord: as `decode`.
+    """
+    text = status.get("record")
+    record = decode(text) if text is not None else Record()
+    if record.rollout is None:
+        return record
+    return replace(record, rollout=replace(record.rollout, weight=0, raised=None, hold=None))

@@ -10,8 +10,6 @@ from tidegate.api.scalars import Quantity
 
 #: The container that serves the model, in every preset and in `template`.
 CONTAINER = "model"
-#: The name of the port that it serves on.
-PORT = "http"
 
 _MetricName = Annotated[
     str,
@@ -114,24 +112,13 @@ class Resources(Wire):
     """What the scheduler keeps for it."""
 
 
-class Port(Open):
-    """A port of a container; further fields as in Kubernetes."""
-
-    name: _DnsLabel | None = None
-    """Name of the port."""
-    container_port: int = Field(ge=1, le=65535)
-    """Number of the port."""
-
-
 class Container(Open):
     """A container, merged by name over the preset's; further fields as in Kubernetes."""
 
     name: _DnsLabel
     """Name of the container; `model` serves the model."""
     image: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
-    """Image of the container."""
-    ports: list[Port] | None = Field(default=None, max_length=16)
-    """Ports of the container; model requests go to the one of `model` that is called `http`."""
+    """Image of the container. With runtime custom that of `model` is required."""
 
 
 class PodSpec(Open):
@@ -172,13 +159,10 @@ class PodTemplate(Wire):
     """Containers, volumes, scheduling."""
 
 
-def _serves(serving: "Serving") -> bool:
+def _has_image(serving: "Serving") -> bool:
     template = serving.template
     containers = template.spec.containers if template and template.spec else None
-    return any(
-        part.name == CONTAINER and part.image is not None and any(port.name == PORT for port in part.ports or [])
-        for part in containers or []
-    )
+    return any(part.name == CONTAINER and part.image is not None for part in containers or [])
 
 
 class Serving(Wire):
@@ -201,17 +185,17 @@ class Serving(Wire):
         Rule(
             cel="self.runtime != 'custom' || (has(self.template) && has(self.template.spec) && "
             "has(self.template.spec.containers) && self.template.spec.containers.exists(c, "
-            f"c.name == '{CONTAINER}' && has(c.image) && has(c.ports) && c.ports.exists(p, has(p.name) && "
-            f"p.name == '{PORT}')))",
-            holds=lambda serving: serving.runtime != "custom" or _serves(serving),
-            message=f"runtime custom must bring a container named {CONTAINER} with an image and a port named {PORT}",
+            f"c.name == '{CONTAINER}' && has(c.image)))",
+            holds=lambda serving: serving.runtime != "custom" or _has_image(serving),
+            message=f"runtime custom must bring a container named {CONTAINER} with an image",
             field="template",
         ),
     )
     replicas: int = Field(default=1, ge=1, le=1000)
     """Pods of the version that serves. A canary has the pods that its weight needs. Changing it starts no rollout."""
     runtime: Literal["tidegate", "mlserver", "custom"] = "tidegate"
-    """The preset that serves the model: Tidegate's own runtime, MLServer, or a container of your own."""
+    """The preset that serves the model: Tidegate's own runtime, MLServer, or a container of your own. That one serves
+    on the port named http: 8080 (also in the environment as TIDEGATE_PORT), unless the template says another."""
     metrics: Metrics | None = None
     """Where a custom runtime counts its requests."""
     resources: Resources | None = None

@@ -5,8 +5,8 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from tidegate.api.gateway import Traffic
-from tidegate.api.rollout import Rollout
 from tidegate.api.guards import Guards
+from tidegate.api.rollout import Rollout
 from tidegate.api.rules import Rule, Text, Wire
 from tidegate.api.scalars import ObjectName
 from tidegate.api.serving import Serving

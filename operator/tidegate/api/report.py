@@ -1,0 +1,176 @@
+"""From what the machine reports to the status that the API server keeps."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from tidegate.api import status as wire
+from tidegate.api.record import encode
+from tidegate.core.guards import Finding
+from tidegate.core.reasons import Reason
+from tidegate.core.record import Parking, Rejection, Rollout, Verdict
+from tidegate.core.report import Condition, Phase, Report
+from tidegate.core.values import Revision
+
+_STATUS = {True: "True", False: "False", None: "Unknown"}
+
+
+def render_status(
+    report: Report, *, previous: Mapping[str, Any] | None, now: float, judge: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return the whole status of a report; equal reports give equal statuses, whenever they are rendered.
+
+    `previous` is the status that the object has; conditions keep its transition times. `judge` is the state of the
+    tests to be saved with it.
+    """
+    record = report.record
+    rollout = record.rollout
+    status = wire.Status(
+        observed_generation=report.generation,
+        phase=report.phase,
+        version=record.stable.version.number if record.stable else None,
+        canary=rollout.canary.version.number if rollout else None,
+        weight=rollout.weight if rollout else None,
+        conditions=_conditions(report.conditions, report.generation, previous, now),
+        stable=_stable(record.stable) if record.stable else None,
+        rollout=_rollout(rollout, report) if rollout else None,
+        weights=_weights(report.weights) if report.weights is not None else None,
+        rejected=[wire.Rejected(**_rejection(entry)) for entry in record.rejected[-wire.MEMORY :]] or None,
+        parked=[
+            wire.Parked(**_rejection(entry), tries=entry.tries, retry_at=_time(entry.retry_at))
+            for entry in record.parked[-wire.MEMORY :]
+        ]
+        or None,
+        history=[
+            wire.Past(
+                **_named(entry.revision),
+                attempt=entry.attempt,
+                reason=entry.reason,
+                message=_cut(entry.message),
+                started=_time(entry.started),
+                ended=_time(entry.ended),
+            )
+            for entry in record.history[-wire.MEMORY :]
+        ]
+        or None,
+        record=encode(record),
+        judge=dict(judge) if judge is not None else None,
+    )
+    return _dump(status)
+
+
+def render_failure(
+    previous: Mapping[str, Any] | None, *, generation: int, reason: Reason, message: str, now: float
+) -> dict[str, Any]:
+    """Return the status of an object about which nothing could be decided, such as one with an invalid spec.
+
+    What is known of serving stays as it was; only `Ready`, `Reconciling` and `Stalled` say what is wrong.
+    """
+    told = (
+        Condition(type="Ready", status=False, reason=reason, message=message),
+        Condition(type="Reconciling", status=False, reason=reason, message=""),
+        Condition(type="Stalled", status=True, reason=reason, message=message),
+    )
+    kept = dict(previous or {})
+    fresh = _dump(
+        wire.Status(
+            observed_generation=generation,
+            phase=Phase.STALLED,
+            conditions=_conditions(told, generation, kept, now),
+        )
+    )
+    types = {condition.type for condition in told}
+    others = [old for old in kept.get("conditions", []) if old["type"] not in types]
+    return kept | fresh | {"conditions": [*fresh["conditions"], *others]}
+
+
+def _dump(status: wire.Status) -> dict[str, Any]:
+    return status.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def _conditions(
+    told: Sequence[Condition], generation: int, previous: Mapping[str, Any] | None, now: float
+) -> list[wire.Condition]:
+    before = {old["type"]: old for old in (previous or {}).get("conditions", [])}
+    conditions = []
+    for condition in told:
+        status = _STATUS[condition.status]
+        old = before.get(condition.type)
+        unchanged = old is not None and old["status"] == status
+        fields = {
+            "type": condition.type,
+            "status": status,
+            "reason": condition.reason,
+            "message": _cut(condition.message, wire.CONDITION_MESSAGE),
+            "lastTransitionTime": old["lastTransitionTime"] if old is not None and unchanged else _time(now),
+            "observedGeneration": generation,
+        }
+        conditions.append(wire.Condition.model_validate(fields))
+    return conditions
+
+
+def _stable(revision: Revision) -> wire.Stable:
+    return wire.Stable(**_named(revision), model=revision.version.model)
+
+
+def _rollout(rollout: Rollout, report: Report) -> wire.RolloutStatus:
+    return wire.RolloutStatus(
+        **_named(rollout.canary),
+        attempt=rollout.attempt,
+        step=report.step,
+        steps=report.steps,
+        weight=rollout.weight,
+        started=_time(rollout.started),
+        since=_time(rollout.canary_since) if rollout.canary_since is not None else None,
+        verdict=_sentence(rollout.verdict) if rollout.verdict else None,
+        findings=[_finding(finding) for finding in report.findings] or None,
+    )
+
+
+def _sentence(verdict: Verdict) -> wire.Sentence:
+    return wire.Sentence(
+        reason=verdict.reason, message=_cut(verdict.message), rejects=verdict.rejects, time=_time(verdict.at)
+    )
+
+
+def _finding(finding: Finding) -> wire.Finding:
+    return wire.Finding(
+        guard=finding.guard,
+        mode=finding.mode,
+        verdict=finding.verdict,
+        value=_percent(finding.value),
+        limit=_percent(finding.limit),
+        bad=finding.bad,
+        samples=finding.samples,
+        message=_cut(finding.message),
+    )
+
+
+def _weights(shares: Mapping[str, int]) -> list[wire.Weight]:
+    return [wire.Weight(revision=name, weight=weight) for name, weight in sorted(shares.items())]
+
+
+def _rejection(entry: Rejection | Parking) -> dict[str, Any]:
+    return {
+        **_named(entry.revision),
+        "attempt": entry.attempt,
+        "reason": entry.reason,
+        "message": _cut(entry.message),
+        "time": _time(entry.at),
+    }
+
+
+def _named(revision: Revision) -> dict[str, str]:
+    return {"revision": revision.name, "version": revision.version.number}
+
+
+def _percent(share: float | None) -> str | None:
+    return None if share is None else f"{100 * share:.4g}%"
+
+
+def _cut(message: str, longest: int = wire.MESSAGE) -> str:
+    return message if len(message) <= longest else f"{message[: longest - 1]}…"
+
+
+def _time(seconds: float) -> datetime:
+    return datetime.fromtimestamp(int(seconds), UTC)
