@@ -1,5 +1,6 @@
 """The one vocabulary of reasons: conditions, events, logs, metrics and docs use these words and no others."""
 
+from collections.abc import Mapping
 from enum import StrEnum
 
 
@@ -70,3 +71,77 @@ class Reason(StrEnum):
     # the spec and the cluster
     INVALID_SPEC = "InvalidSpec"
     APPLY_FAILED = "ApplyFailed"
+
+
+#: What each reason means, and what to do where something can be done.
+MEANING: Mapping[Reason, str] = {
+    Reason.UP_TO_DATE: "What is asked for is what serves.",
+    Reason.STARTING: "A revision is being started; nothing reaches it yet.",
+    Reason.WAITING_FOR_PODS: "The pods that the next weight needs are not ready yet.",
+    Reason.WAITING_FOR_ROUTE: "The gateway has not confirmed the weights yet, so the clock of the step stands.",
+    Reason.HOLDING: "The present weight is held for as long as the step says.",
+    Reason.GATHERING_EVIDENCE: "The hold is over, but the guards have not seen enough requests at this weight to speak "
+    "in favour, or there is no fresh evidence. Silence neither promotes nor reverts.",
+    Reason.SUSPECTED: "A guard suspects a breach: enough not to raise the weight, not enough to revert.",
+    Reason.ADVANCING: "The weight is raised to that of the next step.",
+    Reason.PROMOTED: "The rollout is finished: the new version serves all requests and is stable now.",
+    Reason.PAUSED: "Paused by `spec.paused` or the annotation `tidegate.dev/pause`: weight and clocks stand, reverts go on.",
+    Reason.RETIRING: "A revision without traffic is drained, taken out of the route, and then its pods are removed.",
+    Reason.DELETING: "The object is being deleted.",
+    Reason.RETRY_PENDING: "A parked revision is tried again at `status.parked[].retryAt`, if it is still wanted.",
+    Reason.GUARD_BREACHED: "A guard's limit was exceeded. Rejected: not tried again by itself. Mend the model and "
+    "register a new version, or set the annotation `tidegate.dev/retry`.",
+    Reason.CRASHED: "A container of the canary exited or restarted while it had traffic. Rejected.",
+    Reason.UNREACHABLE: "The canary was given traffic but counted no requests, or none of its pods could be read while "
+    "stable's could. Rejected.",
+    Reason.ABORTED: "A person ended the attempt by the annotation `tidegate.dev/abort`. Rejected.",
+    Reason.WITHDRAWN: "Neither the registry nor the spec asks for this version any more. Parked.",
+    Reason.SUPERSEDED: "Another version is asked for. Parked; the other one starts at the first step.",
+    Reason.ENDPOINTS_LOST: "The canary lost its last ready endpoint without any container exiting. Parked.",
+    Reason.UNSCHEDULABLE: "The scheduler finds no node for a pod. Parked. Free resources, or lower "
+    "`spec.serving.resources`.",
+    Reason.IMAGE_PULL_FAILED: "An image can't be pulled. Parked. Mend its name, the registry or the pull secret.",
+    Reason.CONFIGURATION_MISSING: "A Secret or ConfigMap that a pod refers to does not exist, or lacks a key. Parked. "
+    "Create it in the object's namespace.",
+    Reason.ARTIFACT_FAILED: "The model's files can't be downloaded, are incomplete, or are not those that the first pod "
+    "of the revision had. Parked.",
+    Reason.EXITED: "The model's container exited before it got any traffic. Parked.",
+    Reason.PROGRESS_DEADLINE_EXCEEDED: "The pods were not ready within `spec.rollout.progressDeadline`. Parked.",
+    Reason.DEADLINE_EXCEEDED: "The rollout did not finish within `spec.rollout.deadline`. Parked.",
+    Reason.RETRIES_EXHAUSTED: "A parked revision has failed too often and is not tried again by itself. Mend the cause "
+    "and set the annotation `tidegate.dev/retry`.",
+    Reason.RESOLVED: "The registry names the version.",
+    Reason.NOT_POLLED_YET: "The registry has not been read since the operator started.",
+    Reason.REGISTRY_NOT_CONFIGURED: "The operator knows no registry. Set MLFLOW_TRACKING_URI in its environment (a value "
+    "of the chart).",
+    Reason.REGISTRY_UNREACHABLE: "The registry does not answer. What serves goes on serving; nothing is raised.",
+    Reason.REGISTRY_FAILING: "The registry answers with server errors. What serves goes on serving; nothing is raised.",
+    Reason.REGISTRY_UNAUTHORIZED: "The registry does not accept the operator's credentials (401). Mend "
+    "MLFLOW_TRACKING_USERNAME and _PASSWORD, or _TOKEN.",
+    Reason.REGISTRY_FORBIDDEN: "The operator's account may not read this model (403). Grant it READ.",
+    Reason.REGISTRY_HOST_REFUSED: "The MLflow server refuses the host name in the URI. Start it with `--allowed-hosts` "
+    "naming it.",
+    Reason.REGISTRY_NOT_MLFLOW: "What answers at MLFLOW_TRACKING_URI is no MLflow registry. Mend the URI.",
+    Reason.MODEL_NOT_FOUND: "The registry has no model of this name. Mend `spec.model.name`, or register it.",
+    Reason.ALIAS_NOT_FOUND: "The model has no such alias. Set it in MLflow, or mend `spec.model.alias`.",
+    Reason.STAGE_EMPTY: "No version of the model is in this stage. Move one there in MLflow, or mend `spec.model.stage`.",
+    Reason.VERSION_NOT_FOUND: "The model has no such version, or it was deleted. Mend `spec.model.version`.",
+    Reason.VERSION_NOT_READY: "The version's registration has not finished, or has failed.",
+    Reason.NOT_A_MODEL: "The version's source holds no MLflow model (no file MLmodel).",
+    Reason.ROUTE_CONFIRMED: "Every parent has accepted the route in its present form.",
+    Reason.ROUTE_NOT_CONFIRMED: "The gateway has not told of the newest form of the route yet.",
+    Reason.ROUTE_NOT_ACCEPTED: "A Gateway does not accept the route or can't resolve what it names; the message has the "
+    "gateway's own words. No weight is believed before it does. Mend `spec.traffic.gateway`.",
+    Reason.ROUTE_TAKEN: "An older object, or a route that is not Tidegate's, has this name or the same parent, host and "
+    "match. Change one of them.",
+    Reason.ROUTE_MISSING: "There is no route yet.",
+    Reason.EVIDENCE_READ: "The pods' counters are read.",
+    Reason.EVIDENCE_NOT_NEEDED: "No canary has traffic, so nothing is read.",
+    Reason.EVIDENCE_MISSING: "The pods' counters can't be read, or the newest reading is too old. Nothing is raised.",
+    Reason.SERVING: "Every revision with traffic has a ready endpoint.",
+    Reason.NO_ENDPOINTS: "A revision with traffic has no ready endpoint.",
+    Reason.NOTHING_SERVES: "No revision has traffic yet.",
+    Reason.INVALID_SPEC: "The spec can't be carried out; the message names fields and remedies. What serves goes on "
+    "serving.",
+    Reason.APPLY_FAILED: "The API server does not accept an object that Tidegate writes; the message has its words.",
+}
