@@ -1,0 +1,103 @@
+"""The way to the API server: where it is, whom it knows us as, and one pool of connections for everybody.
+
+The client library reads kubeconfigs (with their exec plug-ins) and service accounts; requests are made with aiohttp
+on what it found. Its generated API classes and its own request layer stay unused: the first would weigh more than the
+operator, the second parses nothing that we need and retries by itself.
+"""
+
+import os
+import ssl
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import aiohttp
+from kubernetes.aio.client import Configuration
+from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
+
+from tidegate.errors import Unreachable
+
+#: Below the 90 s after which the API server closes an idle connection: a revert must not wait for a handshake.
+_KEEP_ALIVE = 75.0
+_DEFAULT_FILE = str(Path("~/.kube/config").expanduser())
+_IN_CLUSTER = "KUBERNETES_SERVICE_HOST"
+_NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+
+
+async def get_configuration() -> Configuration:
+    """Find the cluster: `KUBECONFIG` if set, else the pod's service account, else `~/.kube/config`.
+
+    Raises:
+        Unreachable: There is none of them, or it can't be read.
+    """
+    configuration = Configuration()
+    named = os.environ.get("KUBECONFIG")
+    try:
+        if named or _IN_CLUSTER not in os.environ:
+            path = named or _DEFAULT_FILE
+            await load_kube_config(config_file=path, client_configuration=configuration, persist_config=False)
+        else:
+            load_incluster_config(client_configuration=configuration)
+    except (ConfigException, OSError) as error:
+        raise Unreachable(f"no access to a cluster: {error}; set KUBECONFIG or run in a pod") from error
+    return configuration
+
+
+def own_namespace(default: str = "default") -> str:
+    """The namespace that this process runs in, `default` outside a pod."""
+    try:
+        return _NAMESPACE_FILE.read_text(encoding="utf-8").strip() or default
+    except OSError:
+        return default
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Access:
+    """A session with the API server at `server` (URL without a trailing slash). kopf and `KubeCluster` share it."""
+
+    server: str
+    session: aiohttp.ClientSession
+
+
+def open_access(configuration: Configuration, *, connections: int = 100) -> Access:
+    """Open the one session. Whoever opened it closes `session`.
+
+    `connections` bounds those that are open at a time; each watch holds one. Must be called inside a running loop.
+    """
+    connector = aiohttp.TCPConnector(limit=connections, ssl=_ssl(configuration), keepalive_timeout=_KEEP_ALIVE)
+    session = aiohttp.ClientSession(
+        connector=connector,
+        middlewares=(_authorized(configuration),),
+        headers={"User-Agent": "tidegate", "Accept": "application/json"},
+        proxy=configuration.proxy,
+        # One event of a watch may be longer than aiohttp's usual buffer.
+        read_bufsize=2**21,
+    )
+    return Access(server=configuration.host.rstrip("/"), session=session)
+
+
+def _ssl(configuration: Configuration) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=configuration.ssl_ca_cert, cadata=configuration.ca_cert_data)
+    if configuration.cert_file:
+        context.load_cert_chain(configuration.cert_file, keyfile=configuration.key_file)
+    if not configuration.verify_ssl:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
+
+
+Handler = Callable[[aiohttp.ClientRequest], Awaitable[aiohttp.ClientResponse]]
+
+
+def _authorized(
+    configuration: Configuration,
+) -> Callable[[aiohttp.ClientRequest, Handler], Awaitable[aiohttp.ClientResponse]]:
+    """Put the token on each request; the library reads a service account's anew once a minute (they rotate)."""
+
+    async def middleware(request: aiohttp.ClientRequest, handler: Handler) -> aiohttp.ClientResponse:
+        token = await configuration.get_api_key_with_prefix("BearerToken", alias="authorization")
+        if token:
+            request.headers["Authorization"] = token
+        return await handler(request)
+
+    return middleware

@@ -1,0 +1,184 @@
+"""The Kubernetes API, as `tidegate.ports.Cluster` wants it.
+
+Every write is a server-side apply of the whole of what we mean, by one field manager and forced: what another wrote
+into our fields is taken back, what we leave out goes, and the fields of others stay.
+"""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any
+from urllib.parse import quote
+
+import aiohttp
+
+from tidegate.adapters.access import Access
+from tidegate.errors import ClusterError, Conflict, Refused, Unreachable
+from tidegate.ports import Manifest
+
+FIELD_MANAGER = "tidegate"
+_APPLY = {"Content-Type": "application/apply-patch+yaml"}
+_JSON = {"Content-Type": "application/json"}
+_WORDS = 800
+_FORCED = {"fieldManager": FIELD_MANAGER, "force": "true", "fieldValidation": "Strict"}
+_CREATED = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
+_BAD, _NOT_FOUND, _CONFLICT = 400, 404, 409
+#: Statuses that pass by themselves; so does every 5xx. 401 is a token about to be read anew.
+_PASSING = frozenset({401, 408, 425, 429})
+_SERVER_ERROR = 500
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resource:
+    """Where a kind is found in the API."""
+
+    api_version: str
+    plural: str
+
+    def path(self, namespace: str, name: str | None = None) -> str:
+        """The path of the collection in a namespace, or of one object in it."""
+        root = "/api" if "/" not in self.api_version else "/apis"
+        collection = f"{root}/{self.api_version}/namespaces/{quote(namespace, safe='')}/{self.plural}"
+        return collection if name is None else f"{collection}/{quote(name, safe='')}"
+
+
+#: Every kind that Tidegate reads or writes by itself.
+RESOURCES: Mapping[str, Resource] = {
+    "ModelDeployment": Resource(api_version="tidegate.dev/v1alpha1", plural="modeldeployments"),
+    "HTTPRoute": Resource(api_version="gateway.networking.k8s.io/v1", plural="httproutes"),
+    "Deployment": Resource(api_version="apps/v1", plural="deployments"),
+    "ControllerRevision": Resource(api_version="apps/v1", plural="controllerrevisions"),
+    "Service": Resource(api_version="v1", plural="services"),
+    "ConfigMap": Resource(api_version="v1", plural="configmaps"),
+    "Pod": Resource(api_version="v1", plural="pods"),
+    "EndpointSlice": Resource(api_version="discovery.k8s.io/v1", plural="endpointslices"),
+    "Lease": Resource(api_version="coordination.k8s.io/v1", plural="leases"),
+    "Event": Resource(api_version="events.k8s.io/v1", plural="events"),
+}
+
+
+class KubeCluster:
+    """The API server behind an `Access`. Limits in seconds: `connect` to get a connection, `total` for an answer."""
+
+    def __init__(self, access: Access, *, connect: float = 2.0, total: float = 10.0) -> None:
+        self._access = access
+        self._limits = aiohttp.ClientTimeout(total=total, sock_connect=connect)
+
+    async def get(self, kind: str, namespace: str, name: str) -> Manifest | None:
+        """Read one object from the API server itself; None where there is none."""
+        try:
+            return await self._request("GET", RESOURCES[kind].path(namespace, name))
+        except _Absent:
+            return None
+
+    async def apply(self, manifest: Manifest) -> Manifest:
+        """Server-side apply, forced; a compare-and-set where the manifest has uid and resourceVersion.
+
+        Unknown fields are refused with their path, so that a typing error in a user's template is said.
+        """
+        return await self._request("PATCH", _path(manifest), body=manifest, query=_FORCED, headers=_APPLY)
+
+    async def create(self, manifest: Manifest) -> Manifest:
+        """Create; `Conflict` where an object of that name exists.
+
+        The API server takes creator and applier of one name for two managers. So what is created here must go on
+        being applied whole: a field that an apply leaves out later would stay.
+        """
+        path = RESOURCES[manifest["kind"]].path(manifest["metadata"]["namespace"])
+        return await self._request("POST", path, body=manifest, query=_CREATED, headers=_JSON)
+
+    async def delete(self, kind: str, namespace: str, name: str, *, uid: str) -> None:
+        """Delete that very object; its dependents go in the background. Nothing happens where it is gone."""
+        body = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
+        # After a conflict another object has the name: the one that was meant is gone.
+        with suppress(_Absent, Conflict):
+            await self._request("DELETE", RESOURCES[kind].path(namespace, name), body=body, headers=_JSON)
+
+    async def apply_status(self, manifest: Manifest) -> None:
+        """Server-side apply of the status subresource; nothing happens where the object is gone.
+
+        Raises:
+            Conflict: The manifest's uid is not the live object's.
+        """
+        with suppress(_Absent):
+            await self._request("PATCH", f"{_path(manifest)}/status", body=manifest, query=_FORCED, headers=_APPLY)
+
+    async def emit(self, event: Manifest) -> None:
+        """Create an Event."""
+        path = RESOURCES["Event"].path(event["metadata"]["namespace"])
+        await self._request("POST", path, body=event, query=_CREATED, headers=_JSON)
+
+    async def _request(
+        self,
+        method: str,
+        path: str,
+        *,
+        body: Manifest | None = None,
+        query: Mapping[str, str] | None = None,
+        headers: Mapping[str, str] | None = None,
+    ) -> Manifest:
+        data = json.dumps(body).encode() if body is not None else None
+        url = f"{self._access.server}{path}"
+        try:
+            status, text = await self._exchange(method, url, data=data, params=query, headers=headers)
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            raise Unreachable(f"{method} {path}: {_words(error)}") from error
+        value = _decoded(text)
+        if status >= _BAD:
+            raise _translated(status, f"{method} {path}: {_message(value, text)}", value)
+        if value is None:
+            raise Unreachable(f"{method} {path}: the answer is not from an API server; is a proxy in the way?")
+        return value
+
+    async def _exchange(self, method: str, url: str, **request: Any) -> tuple[int, bytes]:
+        """One request. An apply is tried once more at once where the server closed an idle connection under it."""
+        for last in (False, True):
+            try:
+                async with self._access.session.request(method, url, timeout=self._limits, **request) as answer:
+                    return answer.status, await answer.read()
+            except (aiohttp.ServerDisconnectedError, aiohttp.ClientConnectionResetError):
+                if last or method == "POST":
+                    raise
+                await asyncio.sleep(0)
+        raise AssertionError(method)
+
+
+class _Absent(Refused):
+    """A 404 about one object. Without its name it would mean that the kind, or the path, isn't served."""
+
+
+def _path(manifest: Manifest) -> str:
+    metadata = manifest["metadata"]
+    return RESOURCES[manifest["kind"]].path(metadata["namespace"], metadata["name"])
+
+
+def _decoded(text: bytes) -> Manifest | None:
+    try:
+        value = json.loads(text)
+    except ValueError:
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _message(value: Manifest | None, text: bytes) -> str:
+    said = (value or {}).get("message") or text.decode("utf-8", "replace")
+    return " ".join(str(said).split())[:_WORDS]
+
+
+def _words(error: BaseException) -> str:
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
+    return str(error) or type(error).__name__
+
+
+def _translated(status: int, message: str, value: Manifest | None) -> ClusterError:
+    text = f"{message} ({status})"
+    if status == _CONFLICT:
+        return Conflict(text)
+    if status in _PASSING or status >= _SERVER_ERROR:
+        return Unreachable(text)
+    if status == _NOT_FOUND and ((value or {}).get("details") or {}).get("name"):
+        return _Absent(text)
+    return Refused(text)
