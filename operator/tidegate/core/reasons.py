@@ -85,7 +85,8 @@ MEANING: Mapping[Reason, str] = {
     Reason.SUSPECTED: "A guard suspects a breach: enough not to raise the weight, not enough to revert.",
     Reason.ADVANCING: "The weight is raised to that of the next step.",
     Reason.PROMOTED: "The rollout is finished: the new version serves all requests and is stable now.",
-    Reason.PAUSED: "Paused by `spec.paused` or the annotation `tidegate.dev/pause`: weight and clocks stand, reverts go on.",
+    Reason.PAUSED: "Paused by `spec.paused` or the annotation `tidegate.dev/pause`: weight and clocks "
+    "stand, reverts go on.",
     Reason.RETIRING: "A revision without traffic is drained, taken out of the route, and then its pods are removed.",
     Reason.DELETING: "The object is being deleted.",
     Reason.RETRY_PENDING: "A parked revision is tried again at `status.parked[].retryAt`, if it is still wanted.",
@@ -103,8 +104,8 @@ MEANING: Mapping[Reason, str] = {
     Reason.IMAGE_PULL_FAILED: "An image can't be pulled. Parked. Mend its name, the registry or the pull secret.",
     Reason.CONFIGURATION_MISSING: "A Secret or ConfigMap that a pod refers to does not exist, or lacks a key. Parked. "
     "Create it in the object's namespace.",
-    Reason.ARTIFACT_FAILED: "The model's files can't be downloaded, are incomplete, or are not those that the first pod "
-    "of the revision had. Parked.",
+    Reason.ARTIFACT_FAILED: "The model's files can't be downloaded, are incomplete, or are not those that the first "
+    "pod of the revision had. Parked.",
     Reason.EXITED: "The model's container exited before it got any traffic. Parked.",
     Reason.PROGRESS_DEADLINE_EXCEEDED: "The pods were not ready within `spec.rollout.progressDeadline`. Parked.",
     Reason.DEADLINE_EXCEEDED: "The rollout did not finish within `spec.rollout.deadline`. Parked.",
@@ -112,8 +113,8 @@ MEANING: Mapping[Reason, str] = {
     "and set the annotation `tidegate.dev/retry`.",
     Reason.RESOLVED: "The registry names the version.",
     Reason.NOT_POLLED_YET: "The registry has not been read since the operator started.",
-    Reason.REGISTRY_NOT_CONFIGURED: "The operator knows no registry. Set MLFLOW_TRACKING_URI in its environment (a value "
-    "of the chart).",
+    Reason.REGISTRY_NOT_CONFIGURED: "The operator knows no registry. Set MLFLOW_TRACKING_URI in its environment (a "
+    "value of the chart).",
     Reason.REGISTRY_UNREACHABLE: "The registry does not answer. What serves goes on serving; nothing is raised.",
     Reason.REGISTRY_FAILING: "The registry answers with server errors. What serves goes on serving; nothing is raised.",
     Reason.REGISTRY_UNAUTHORIZED: "The registry does not accept the operator's credentials (401). Mend "
@@ -124,16 +125,17 @@ MEANING: Mapping[Reason, str] = {
     Reason.REGISTRY_NOT_MLFLOW: "What answers at MLFLOW_TRACKING_URI is no MLflow registry. Mend the URI.",
     Reason.MODEL_NOT_FOUND: "The registry has no model of this name. Mend `spec.model.name`, or register it.",
     Reason.ALIAS_NOT_FOUND: "The model has no such alias. Set it in MLflow, or mend `spec.model.alias`.",
-    Reason.STAGE_EMPTY: "No version of the model is in this stage. Move one there in MLflow, or mend `spec.model.stage`.",
+    Reason.STAGE_EMPTY: "No version of the model is in this stage. Move one there in MLflow, or mend "
+    "`spec.model.stage`.",
     Reason.VERSION_NOT_FOUND: "The model has no such version, or it was deleted. Mend `spec.model.version`.",
     Reason.VERSION_NOT_READY: "The version's registration has not finished, or has failed.",
     Reason.NOT_A_MODEL: "The version's source holds no MLflow model (no file MLmodel).",
     Reason.ROUTE_CONFIRMED: "Every parent has accepted the route in its present form.",
     Reason.ROUTE_NOT_CONFIRMED: "The gateway has not told of the newest form of the route yet.",
-    Reason.ROUTE_NOT_ACCEPTED: "A Gateway does not accept the route or can't resolve what it names; the message has the "
-    "gateway's own words. No weight is believed before it does. Mend `spec.traffic.gateway`.",
-    Reason.ROUTE_TAKEN: "An older object, or a route that is not Tidegate's, has this name or the same parent, host and "
-    "match. Change one of them.",
+    Reason.ROUTE_NOT_ACCEPTED: "A Gateway does not accept the route or can't resolve what it names; the message has "
+    "the gateway's own words. No weight is believed before it does. Mend `spec.traffic.gateway`.",
+    Reason.ROUTE_TAKEN: "An older object, or a route that is not Tidegate's, has this name or the same parent, host "
+    "and match. Change one of them.",
     Reason.ROUTE_MISSING: "There is no route yet.",
     Reason.EVIDENCE_READ: "The pods' counters are read.",
     Reason.EVIDENCE_NOT_NEEDED: "No canary has traffic, so nothing is read.",
