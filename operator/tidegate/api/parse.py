@@ -94,12 +94,16 @@ def _serving(spec: Spec) -> Serving:
 def _gateway(spec: Spec) -> Gateway:
     gateway = spec.traffic.gateway
     return Gateway(
-        parent_refs=tuple(_plain(ref) for ref in gateway.parent_refs),
+        parent_refs=tuple(_full(ref) for ref in gateway.parent_refs),
         hostnames=tuple(gateway.hostnames or ()),
-        matches=tuple(_plain(match) for match in gateway.matches or ()),
-        filters=tuple(_plain(part) for part in gateway.filters or ()),
-        timeouts=_plain(gateway.timeouts) if gateway.timeouts else {},
+        matches=tuple(_full(match) for match in gateway.matches or ()),
+        filters=tuple(_full(part) for part in gateway.filters or ()),
+        timeouts=_full(gateway.timeouts) if gateway.timeouts else {},
     )
+
+
+def _full(part: BaseModel) -> dict[str, Any]:
+    return part.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
 def _plain(part: BaseModel) -> dict[str, Any]:
