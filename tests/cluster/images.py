@@ -1,0 +1,204 @@
+"""The project's images: built without Docker and without a network, kept outside the checkout.
+
+    archives = ensure_images(["tidegate-operator", "tidegate-runtime", "mlflow"], Progress())
+
+Each is named `localhost/<name>:dev` and stored under a digest of all that goes into it.
+"""
+
+import shutil
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+from tests.cluster import base, cache, host
+from tests.cluster.errors import BuildError, HostError
+from tests.cluster.progress import Progress
+
+PROJECT = Path(__file__).parents[2]
+REQUIREMENTS = PROJECT / "requirements"
+# What the base image has; wheels must fit it.
+PYTHON = "3.11"
+KEPT_ARCHIVES = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Image:
+    """How one image is built."""
+
+    name: str
+    dockerfile: Path
+    target: str | None
+    locks: tuple[str, ...]
+    """Names of the lock files in `requirements/` whose wheels the build needs."""
+    sources: tuple[str, ...]
+    """Directories of the project that are copied into it."""
+
+    @property
+    def reference(self) -> str:
+        """The name that pods use."""
+        return f"localhost/{self.name}:dev"
+
+    @property
+    def key(self) -> str:
+        """The digest of all that decides what comes out."""
+        locks = [REQUIREMENTS / f"{lock}.txt" for lock in self.locks]
+        sources = [PROJECT / source for source in self.sources]
+        return cache.digest(self.name, self.dockerfile, *locks, *sources, Path(base.__file__), self.target or "")
+
+
+def _project_image(target: str) -> Image:
+    # Older releases of buildah build the stages of the other target, too: both want all wheels.
+    return Image(
+        name=f"tidegate-{target}",
+        dockerfile=PROJECT / "Dockerfile",
+        target=target,
+        locks=("operator", "runtime"),
+        sources=("operator/tidegate", "operator/tidegate_runtime"),
+    )
+
+
+IMAGES = {
+    image.name: image
+    for image in (
+        _project_image("operator"),
+        _project_image("runtime"),
+        Image(
+            name="mlflow",
+            dockerfile=Path(__file__).parent / "mlflow" / "Dockerfile",
+            target=None,
+            locks=("mlflow",),
+            sources=(),
+        ),
+    )
+}
+
+
+def ensure_images(names: Iterable[str], progress: Progress) -> dict[str, Path]:
+    """Builds what the cache lacks, and returns each image's OCI archive.
+
+    Raises:
+        HostError: packages for the building are missing.
+        BuildError: a build failed; with the end of what it said.
+    """
+    wanted = [IMAGES[name] for name in names]
+    missing = [image for image in wanted if not cache.entry("images", image.name, image.key).exists()]
+    if missing:
+        host.prepare({**host.LIGHT_COMMANDS, **host.IMAGE_COMMANDS}, progress)
+        progress.expect(len(missing))
+    return {image.name: _ensure(image, progress) for image in wanted}
+
+
+def _ensure(image: Image, progress: Progress) -> Path:
+    entry = cache.obtain("images", image.name, image.key, partial(_make, image, progress))
+    _forget_old(image, entry)
+    return entry / "image.tar"
+
+
+def _forget_old(image: Image, newest: Path) -> None:
+    newest.touch()
+    entries = sorted(newest.parent.glob(f"{image.name}-*"), key=lambda path: path.stat().st_mtime, reverse=True)
+    for entry in entries[KEPT_ARCHIVES:]:
+        shutil.rmtree(entry, ignore_errors=True)
+
+
+def _make(image: Image, progress: Progress, work: Path) -> None:
+    root = base.rootfs(progress)
+    wheels = {lock: _wheels(lock, progress) for lock in image.locks}
+    with (
+        progress.step(f"building image {image.name}"),
+        cache.locked(cache.root() / "buildah" / ".lock"),
+        _context(image, wheels) as context,
+    ):
+        foundation = _foundation(root)
+        target = [] if image.target is None else ["--target", image.target]
+        _buildah(
+            *("build-using-dockerfile", "--pull-never", "--network", "none", "--layers", "--format", "oci", *target),
+            *(
+                "--build-arg",
+                f"BASE={foundation}",
+                "--tag",
+                image.reference,
+                "--file",
+                str(image.dockerfile),
+                str(context),
+            ),
+        )
+        archive = f"oci-archive:{work / 'image.tar'}:{image.reference}"
+        # Compression would cost a minute here and again at each import.
+        _buildah("push", "--disable-compression", image.reference, archive)
+        _buildah("rmi", "--prune")
+
+
+@contextmanager
+def _context(image: Image, wheels: dict[str, Path]) -> Iterator[Path]:
+    """The directory that the Dockerfile sees: requirements, wheels and code, and nothing else of the checkout."""
+    with tempfile.TemporaryDirectory(prefix="context-", dir=cache.root() / "buildah") as name:
+        context = Path(name)
+        (context / "requirements").mkdir()
+        for lock, directory in wheels.items():
+            shutil.copy(REQUIREMENTS / f"{lock}.txt", context / "requirements")
+            # Hard links, where the file system has them: wheelhouses are large.
+            shutil.copytree(directory, context / "wheels" / lock, copy_function=_link_or_copy)
+        for source in image.sources:
+            ignored = shutil.ignore_patterns("__pycache__", "*.pyc")
+            shutil.copytree(PROJECT / source, context / source, ignore=ignored)
+        yield context
+
+
+def _link_or_copy(source: str, target: str) -> str:
+    try:
+        Path(target).hardlink_to(source)
+    except OSError:
+        shutil.copy2(source, target)
+    return target
+
+
+def _foundation(rootfs: Path) -> str:
+    """Puts the base into buildah's store, and returns its name."""
+    reference = f"localhost/tidegate-base:{rootfs.parent.name}"
+    if reference not in _buildah("images", "--format", "{{.Name}}:{{.Tag}}").split():
+        container = _buildah("from", "--pull-never", "scratch").strip()
+        _buildah("add", container, str(rootfs), "/")
+        _buildah("commit", "--disable-compression", "--rm", container, reference)
+    return reference
+
+
+def _wheels(lock: str, progress: Progress) -> Path:
+    file = REQUIREMENTS / f"{lock}.txt"
+
+    def make(work: Path) -> None:
+        progress.expect(1)
+        with progress.step(f"downloading the wheels of {file.name}"):
+            download = ["download", "--quiet", "--no-deps", "--only-binary=:all:", "--require-hashes"]
+            host.pip([*download, "--dest", str(work), "--requirement", str(file)], python=_python())
+
+    return cache.obtain("wheels", lock, cache.digest(file), make)
+
+
+def _python() -> str:
+    """A Python of the image's version, so that pip picks the wheels that fit it.
+
+    Raises:
+        HostError: there is none with pip.
+    """
+    probe = f"import sys, pip; sys.exit('%d.%d' % sys.version_info[:2] != '{PYTHON}')"
+    for candidate in (sys.executable, f"/usr/bin/python{PYTHON}", host.which(f"python{PYTHON}")):
+        if candidate is None or not Path(candidate).exists():
+            continue
+        if subprocess.run([candidate, "-c", probe], capture_output=True, check=False).returncode == 0:
+            return candidate
+    raise HostError(f"images need the wheels of Python {PYTHON}: install python{PYTHON} with pip (python3-pip)")
+
+
+def _buildah(*arguments: str) -> str:
+    store = cache.root() / "buildah"
+    places = [f"--root={store}/store", f"--runroot={store}/run", "--storage-driver=overlay"]
+    program = host.which("buildah")
+    if program is None:
+        raise BuildError("buildah is not installed")
+    return base.run([program, *places, *arguments], {"TMPDIR": str(store)})
