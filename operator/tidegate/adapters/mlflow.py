@@ -1,0 +1,286 @@
+"""The MLflow model registry, through the official client in a few threads: one answer for each wish, never an error.
+
+What a wish costs: up to `SINGLE_READS` distinct models are read one by one (milliseconds each), more by filtered
+searches, and on servers before 3.17, which cannot filter by a list of names, by walking all pages.
+"""
+
+import asyncio
+import importlib
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING, Self, TypeVar
+from urllib.parse import quote_plus
+
+from tidegate.adapters.mlflow_failures import Access, RegistryFault, access, unreachable
+from tidegate.core.plan import Pointer, PointerKind
+from tidegate.core.reasons import Reason
+from tidegate.core.values import Unavailable, VersionId
+
+if TYPE_CHECKING:
+    from tidegate.adapters.mlflow_client import Client, Model, Version
+
+_T = TypeVar("_T")
+Wish = tuple[str, Pointer]
+
+#: Up to this many models one request each is cheaper for the server than a search.
+SINGLE_READS = 30
+#: Bytes of an encoded filter: with the rest it stays below the 4 KB that servers and proxies take in a request line.
+LONGEST_FILTER = 3000
+#: A version that was READY stays so; whether it was deleted meanwhile is looked at in every this many reads.
+RECHECK_EVERY = 10
+#: A server that could not filter is asked again after this many reads: it may have been upgraded.
+RETRY_FILTER_AFTER = 360
+
+_THREADS = 4
+_REQUEST_SECONDS = 5.0
+_CONNECT_SECONDS = 2.0
+#: A call is given up this long after its own deadline: the thread is then stuck in something that no deadline reaches.
+_GRACE_SECONDS = 1.0
+_PASS_SECONDS = 15.0
+#: These are about the server, whatever is asked of it: the other models of the same pass need not be asked for.
+_ABOUT_THE_SERVER = frozenset({Reason.REGISTRY_UNREACHABLE, Reason.REGISTRY_UNAUTHORIZED, Reason.REGISTRY_HOST_REFUSED})
+
+
+class MlflowRegistry:
+    """`ports.Registry` over MLflow.
+
+    Args:
+        uri: The tracking URI, possibly with credentials in it; empty where nobody configured a registry.
+        username: `MLFLOW_TRACKING_USERNAME`.
+        password: `MLFLOW_TRACKING_PASSWORD`.
+        token: `MLFLOW_TRACKING_TOKEN`, used where there is no user name.
+        timeout: Seconds that one request may take.
+    """
+
+    def __init__(
+        self,
+        uri: str,
+        *,
+        username: str | None = None,
+        password: str | None = None,
+        token: str | None = None,
+        timeout: float = _REQUEST_SECONDS,
+    ) -> None:
+        self._access = access(uri, username, password, token)
+        self._timeout = timeout
+        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="registry")
+        self._client: Client | None = None
+        self._loading = asyncio.Lock()
+        self._ready: dict[VersionId, int] = {}
+        self._no_filter_for = 0
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Self:
+        """From the variables that MLflow's own clients read."""
+        return cls(
+            environment.get("MLFLOW_TRACKING_URI", ""),
+            username=environment.get("MLFLOW_TRACKING_USERNAME"),
+            password=environment.get("MLFLOW_TRACKING_PASSWORD"),
+            token=environment.get("MLFLOW_TRACKING_TOKEN"),
+        )
+
+    @property
+    def url(self) -> str:
+        """The tracking URI without credentials; empty where there is none that could be used."""
+        return self._access.url if isinstance(self._access, Access) else ""
+
+    async def resolve(self, wishes: Sequence[Wish]) -> Mapping[Wish, VersionId | Unavailable]:
+        """Read what each (model, pointer) names now. Takes at most about `_PASS_SECONDS`."""
+        if isinstance(self._access, Unavailable):
+            return dict.fromkeys(wishes, self._access)
+        if not wishes:
+            return {}
+        client = await self._loaded(self._access)
+        current = _Pass(self, self._access, client, time.monotonic() + max(_PASS_SECONDS, self._timeout))
+        names = sorted({model for model, _ in wishes})
+        models = await (self._singly(current, names) if len(names) <= SINGLE_READS else self._searched(current, names))
+        distinct = list(dict.fromkeys(wishes))
+        answers = await asyncio.gather(*(self._pointed(current, models[model], ptr) for model, ptr in distinct))
+        return dict(zip(distinct, answers, strict=True))
+
+    async def close(self) -> None:
+        """Let the threads go; one that still waits for an answer ends by its own deadline."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    async def call(self, work: Callable[[], _T]) -> _T:
+        """Run a blocking call of the client in a thread.
+
+        Raises:
+            RegistryFault: of the call, or because it was given up.
+        """
+        try:
+            async with asyncio.timeout(self._timeout + _GRACE_SECONDS):
+                return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+        except TimeoutError as error:
+            if isinstance(self._access, Unavailable):
+                raise
+            raise unreachable(self._access, f"no answer within {self._timeout:g} s") from error
+
+    async def _loaded(self, where: Access) -> "Client":
+        async with self._loading:
+            if self._client is None:
+                run = asyncio.get_running_loop().run_in_executor
+                self._client = await run(self._pool, _load, where, self._timeout)
+            return self._client
+
+    async def _singly(self, current: "_Pass", names: Iterable[str]) -> dict[str, "Model | Unavailable"]:
+        listed = list(names)
+        read = await asyncio.gather(*(current.ask(partial(current.client.model, name)) for name in listed))
+        return dict(zip(listed, read, strict=True))
+
+    async def _searched(self, current: "_Pass", names: Sequence[str]) -> dict[str, "Model | Unavailable"]:
+        found: dict[str, Model] = {}
+        plain = [name for name in names if not set(name) & set("'\"\\`")]
+        if self._no_filter_for:
+            self._no_filter_for -= 1
+            await current.walk(found, set(names))
+        else:
+            for wanted in filters(plain):
+                page = await current.ask(partial(current.client.search, wanted, None))
+                if not isinstance(page, Unavailable):
+                    found |= page[0]
+                elif current.filter_refused:
+                    self._no_filter_for = RETRY_FILTER_AFTER
+                    await current.walk(found, set(names))
+                    break
+        # A search tells neither prompts from nothing nor why: what it did not bring is asked for by name.
+        rest = [name for name in names if name not in found]
+        return found | await self._singly(current, rest)
+
+    async def _pointed(
+        self, current: "_Pass", model: "Model | Unavailable", pointer: Pointer
+    ) -> VersionId | Unavailable:
+        if isinstance(model, Unavailable):
+            return model
+        if model.prompt:
+            return Unavailable(
+                reason=Reason.NOT_A_MODEL,
+                message=f"{model.name!r} in the registry is a prompt, not a model: correct spec.model.name",
+            )
+        number = _number(model, pointer)
+        if isinstance(number, Unavailable):
+            return number
+        known = next((version for version in model.latest if version.number == number), None)
+        return await self._checked(current, model, number, known)
+
+    async def _checked(
+        self, current: "_Pass", model: "Model", number: str, known: "Version | None"
+    ) -> VersionId | Unavailable:
+        identity = VersionId(registry=self.url, model=model.name, model_created_ms=model.created_ms, number=number)
+        if known is None:
+            uses = self._ready.get(identity, RECHECK_EVERY) + 1
+            if uses <= RECHECK_EVERY:
+                self._ready[identity] = uses
+                return identity
+            answer = await current.ask(partial(current.client.version, model.name, number))
+            if isinstance(answer, Unavailable):
+                self._ready.pop(identity, None)
+                return answer
+            known = answer
+            self._ready[identity] = 1
+        if not known.ready:
+            self._ready.pop(identity, None)
+            return Unavailable(
+                reason=Reason.VERSION_NOT_READY,
+                message=f"version {number} of model {model.name!r} is not READY but {known.status}: wait for its "
+                "registration to end, or register it again",
+            )
+        return VersionId(registry=self.url, model=model.name, model_created_ms=model.created_ms, number=known.number)
+
+
+class _Pass:
+    """One `resolve`: its deadline, and what is known of the server by now."""
+
+    def __init__(self, registry: MlflowRegistry, where: Access, client: "Client", deadline: float) -> None:
+        self.client = client
+        self.filter_refused = False
+        self._registry = registry
+        self._access = where
+        self._deadline = deadline
+        self._slots = asyncio.Semaphore(_THREADS)
+        self._blocked: Unavailable | None = None
+
+    async def ask(self, work: Callable[[], _T]) -> _T | Unavailable:
+        """One call, unless the server is known to answer none."""
+        async with self._slots:
+            if self._blocked is None and time.monotonic() > self._deadline:
+                self._blocked = unreachable(self._access, "it is too slow for the number of models").unavailable
+            if self._blocked is not None:
+                return self._blocked
+            try:
+                return await self._registry.call(work)
+            except RegistryFault as fault:
+                self.filter_refused = fault.code == "INVALID_PARAMETER_VALUE"
+                if fault.unavailable.reason in _ABOUT_THE_SERVER:
+                    self._blocked = fault.unavailable
+                return fault.unavailable
+
+    async def walk(self, found: "dict[str, Model]", wanted: set[str]) -> None:
+        """Read page after page of all models until each wanted one was seen."""
+        token: str | None = None
+        while wanted - found.keys():
+            page = await self.ask(partial(self.client.search, None, token))
+            if isinstance(page, Unavailable):
+                return
+            models, token = page
+            found |= {name: model for name, model in models.items() if name in wanted}
+            if token is None:
+                return
+
+
+def filters(names: Iterable[str]) -> Iterator[str]:
+    """`name IN (...)` over all names, in as few filters as fit a request line each. Names hold no quotes."""
+    batch: list[str] = []
+    size = 0
+    for name in names:
+        length = len(quote_plus(f"'{name}',"))
+        if batch and size + length > LONGEST_FILTER:
+            yield f"name IN ({','.join(batch)})"
+            batch, size = [], 0
+        batch.append(f"'{name}'")
+        size += length
+    if batch:
+        yield f"name IN ({','.join(batch)})"
+
+
+def _number(model: "Model", pointer: Pointer) -> str | Unavailable:
+    match pointer.kind:
+        case PointerKind.VERSION:
+            return str(int(pointer.value)) if pointer.value.isdecimal() else pointer.value
+        case PointerKind.ALIAS:
+            if pointer.value in model.aliases:
+                return str(model.aliases[pointer.value])
+            return Unavailable(
+                reason=Reason.ALIAS_NOT_FOUND,
+                message=f"model {model.name!r} has no alias {pointer.value!r} (it has {_listed(model.aliases)}): set "
+                "it in MLflow, or correct spec.model.alias",
+            )
+        case PointerKind.STAGE:
+            for version in model.latest:
+                if version.stage.lower() == pointer.value.lower():
+                    return version.number
+            used = [version.stage for version in model.latest if version.stage != "None"]
+            return Unavailable(
+                reason=Reason.STAGE_EMPTY,
+                message=f"model {model.name!r} has no version in stage {pointer.value!r} (it has versions in "
+                f"{_listed(used)}): move one there in MLflow, or correct spec.model.stage",
+            )
+
+
+def _listed(names: Iterable[str], most: int = 8) -> str:
+    ordered = sorted(names)
+    return ", ".join(map(repr, ordered[:most])) + (", …" if len(ordered) > most else "") if ordered else "none"
+
+
+def _load(where: Access, timeout: float) -> "Client":
+    # Read by mlflow when it is imported: no telemetry, no handlers of its own on the process's log.
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_CONFIGURE_LOGGING", "false")
+    os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+    client: Client = importlib.import_module("tidegate.adapters.mlflow_client").Client(
+        where, timeout=timeout, connect=min(_CONNECT_SECONDS, timeout)
+    )
+    return client

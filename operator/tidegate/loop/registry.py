@@ -1,0 +1,131 @@
+"""One shared poll of the registry: every object's wish in one read, every interval, and a new wish at once."""
+
+import asyncio
+import random
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+
+from tidegate.core.plan import Pointer
+from tidegate.core.reasons import Reason
+from tidegate.core.values import Unavailable, VersionId
+from tidegate.ports import Clock, Registry
+
+Wish = tuple[str, Pointer]
+
+#: New wishes that come within this many seconds are read together: a start brings all of them at once.
+COALESCE = 0.05
+#: Replicas must not ask in step: each interval is shortened by up to this share of it.
+SPREAD = 0.2
+#: A value that is older than this many intervals (and than `OLDEST`) is none: the poll itself is stuck.
+STALE_INTERVALS = 3
+OLDEST = 60.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Read:
+    """What a wish was answered, at which monotonic time it was asked, and the last version that ever came."""
+
+    value: VersionId | Unavailable
+    at: float
+    last: VersionId | None
+
+
+class RegistryPoll:
+    """Keeps what each (model, pointer) names; tells which objects a change concerns.
+
+    Args:
+        registry: Whom to ask. A server that hangs costs this poll its own time and nothing else.
+        clock: For ages.
+        interval: Seconds between two reads of everything that is wished.
+        on_change: Called with the keys of the objects whose value changed, also to or from `Unavailable`.
+    """
+
+    def __init__(
+        self, registry: Registry, clock: Clock, interval: float, *, on_change: Callable[[Iterable[str]], None]
+    ) -> None:
+        self._registry = registry
+        self._clock = clock
+        self._interval = interval
+        self._on_change = on_change
+        self._wishes: dict[str, Wish] = {}
+        self._keys: dict[Wish, set[str]] = defaultdict(set)
+        self._reads: dict[Wish, _Read] = {}
+        self._new = asyncio.Event()
+
+    def want(self, key: str, model: str, pointer: Pointer) -> None:
+        """Note what an object asks for; it takes the place of what the object asked for before."""
+        wish = (model, pointer)
+        if self._wishes.get(key) == wish:
+            return
+        self.forget(key)
+        self._wishes[key] = wish
+        self._keys[wish].add(key)
+        if wish not in self._reads:
+            self._new.set()
+
+    def forget(self, key: str) -> None:
+        """The object is gone, or asks for nothing any more."""
+        wish = self._wishes.pop(key, None)
+        if wish is None:
+            return
+        self._keys[wish].discard(key)
+        if not self._keys[wish]:
+            del self._keys[wish]
+            self._reads.pop(wish, None)
+
+    def value(self, model: str, pointer: Pointer) -> tuple[VersionId | Unavailable, float] | None:
+        """What the pointer names by the newest read, and the monotonic time of that read; None before the first."""
+        read = self._reads.get((model, pointer))
+        if read is None:
+            return None
+        age = self._clock.monotonic() - read.at
+        if age > max(STALE_INTERVALS * self._interval, OLDEST):
+            message = f"registry {self._registry.url} was read {age:.0f} s ago for the last time"
+            return Unavailable(reason=Reason.REGISTRY_UNREACHABLE, message=message), read.at
+        return read.value, read.at
+
+    def last_known(self, model: str, pointer: Pointer) -> VersionId | None:
+        """The last version that the pointer named, also while it names none or nobody can tell."""
+        read = self._reads.get((model, pointer))
+        return read.last if read else None
+
+    async def run(self) -> None:
+        """Poll until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._read_new())
+            tasks.create_task(self._read_all())
+
+    async def _read_new(self) -> None:
+        while True:
+            await self._new.wait()
+            await asyncio.sleep(COALESCE)
+            self._new.clear()
+            await self._read([wish for wish in self._keys if wish not in self._reads])
+
+    async def _read_all(self) -> None:
+        while True:
+            await asyncio.sleep(self._interval * (1.0 - SPREAD * random.random()))  # noqa: S311 (spreads load)
+            await self._read(list(self._keys))
+
+    async def _read(self, wishes: list[Wish]) -> None:
+        if not wishes:
+            return
+        asked = self._clock.monotonic()
+        answers = await self._registry.resolve(wishes)
+        changed = self._take(answers, asked)
+        if changed:
+            self._on_change(sorted(changed))
+
+    def _take(self, answers: Mapping[Wish, VersionId | Unavailable], asked: float) -> set[str]:
+        changed: set[str] = set()
+        for wish, value in answers.items():
+            before = self._reads.get(wish)
+            # Nobody asks any more, or a read that was begun later was faster.
+            if wish not in self._keys or (before is not None and before.at > asked):
+                continue
+            last = value if isinstance(value, VersionId) else before.last if before else None
+            self._reads[wish] = _Read(value=value, at=asked, last=last)
+            if before is None or before.value != value:
+                changed |= self._keys[wish]
+        return changed
