@@ -91,8 +91,12 @@ class Cluster(Protocol):
         """Delete that very object in the background; nothing happens where it is gone."""
         ...
 
-    async def apply_status(self, manifest: Manifest) -> None:
-        """Server-side apply of a `ModelDeployment`'s status subresource."""
+    async def apply_status(self, manifest: Manifest) -> Manifest:
+        """Server-side apply of a `ModelDeployment`'s status subresource.
+
+        Raises:
+            Conflict: The object is gone, or `metadata.uid` is another's.
+        """
         ...
 
     async def emit(self, event: Manifest) -> None:

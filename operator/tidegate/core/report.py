@@ -101,7 +101,10 @@ def conditions(plan: Plan, decision: Decision, seen: Observed) -> tuple[Conditio
         _ready(plan, decision, seen, available),
         _reconciling(decision),
         Condition(
-            type="Stalled", status=decision.stalled, reason=decision.reason, message=_only(decision, when=decision.stalled)
+            type="Stalled",
+            status=decision.stalled,
+            reason=decision.reason,
+            message=_only(decision, when=decision.stalled),
         ),
         available,
         _resolved(plan, decision, seen),
@@ -136,9 +139,7 @@ def _reconciling(decision: Decision) -> Condition:
     record = decision.record
     busy = record.rollout is not None or record.stable is None or decision.reason is Reason.RETRY_PENDING
     going = busy and not decision.stalled and decision.reason is not Reason.DELETING
-    return Condition(
-        type="Reconciling", status=going, reason=decision.reason, message=_only(decision, when=going)
-    )
+    return Condition(type="Reconciling", status=going, reason=decision.reason, message=_only(decision, when=going))
 
 
 def _available(record: Record, seen: Observed) -> Condition:
@@ -176,9 +177,7 @@ def _evidence(record: Record, seen: Observed) -> Condition:
         )
     judged = seen.evidence
     if isinstance(judged, Unavailable):
-        return Condition(
-            type="EvidenceAvailable", status=False, reason=Reason.EVIDENCE_MISSING, message=judged.message
-        )
+        return Condition(type="EvidenceAvailable", status=False, reason=Reason.EVIDENCE_MISSING, message=judged.message)
     if not judged.fresh:
         return Condition(
             type="EvidenceAvailable",
@@ -199,9 +198,7 @@ def _accepted(seen: Observed) -> Condition:
     if route is None:
         return Condition(type="RouteAccepted", status=None, reason=Reason.ROUTE_MISSING, message="no route yet")
     if route.refusal is not None:
-        return Condition(
-            type="RouteAccepted", status=False, reason=Reason.ROUTE_NOT_ACCEPTED, message=route.refusal
-        )
+        return Condition(type="RouteAccepted", status=False, reason=Reason.ROUTE_NOT_ACCEPTED, message=route.refusal)
     if not route.confirmed:
         return Condition(
             type="RouteAccepted",

@@ -75,3 +75,13 @@ def _parking(record: Record, rollout: Rollout, verdict: Verdict, now: float) -> 
         tries=tries,
         retry_at=now + wait,
     )
+
+
+def lowers(before: Record, after: Record) -> bool:
+    """Whether going from one record to the other takes weight off the canary, or says why it will go."""
+    if before.rollout is None:
+        return False
+    if after.rollout is None:
+        return before.rollout.weight > 0 and after.stable == before.stable
+    newly = before.rollout.verdict is None and after.rollout.verdict is not None
+    return newly or after.rollout.weight < before.rollout.weight

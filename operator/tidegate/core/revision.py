@@ -33,8 +33,10 @@ def revision_of(name: str, version: VersionId, serving: Serving, preset: str) ->
 
 def known_revisions(record: Record) -> tuple[Revision, ...]:
     """Every revision that the record remembers, those that own objects first."""
-    remembered = [entry.revision for entry in (*record.proven, *record.rejected, *record.parked)]
-    return (*record.revisions(), *remembered)
+    proven = (entry.revision for entry in record.proven)
+    rejected = (entry.revision for entry in record.rejected)
+    parked = (entry.revision for entry in record.parked)
+    return (*record.revisions(), *proven, *rejected, *parked)
 
 
 def wished_revision(plan: Plan, record: Record, wanted: VersionId | Unavailable, preset: str) -> Revision | Unavailable:

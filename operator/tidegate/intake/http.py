@@ -7,7 +7,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 
 class IntakeServer:
-    """`/healthz`, `/readyz`, `/metrics`. Ready means: every watch has listed, so what is decided is decided on facts."""
+    """`/healthz`, `/readyz`, `/metrics`. Ready means that everything was listed, so decisions are made on facts."""
 
     def __init__(self, *, host: str, port: int, registry: CollectorRegistry, ready: Callable[[], str | None]) -> None:
         self._host = host
@@ -42,6 +42,4 @@ class IntakeServer:
         return web.Response(text="ok\n") if missing is None else web.Response(status=503, text=f"{missing}\n")
 
     async def _metrics(self, _: web.Request) -> web.Response:
-        return web.Response(
-            body=generate_latest(self._registry), content_type="text/plain", charset="utf-8"
-        )
+        return web.Response(body=generate_latest(self._registry), content_type="text/plain", charset="utf-8")

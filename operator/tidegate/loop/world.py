@@ -4,15 +4,24 @@ Handlers only put and drop here and learn which `ModelDeployment`s to look at ag
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
+from tidegate.adapters.gateway import Claims
 from tidegate.core.labels import KIND, OWNER, ROUTE_KIND
 from tidegate.ports import Manifest
 
-#: What Tidegate makes for a revision, and what the cluster makes of that.
-CHILDREN = ("Deployment", "Service", "ControllerRevision", "ConfigMap")
-WORKLOAD = ("Pod", "EndpointSlice")
+#: Every kind that is watched, those first that others are read with.
+WATCHED = (
+    "Pod",
+    "EndpointSlice",
+    "ControllerRevision",
+    "ConfigMap",
+    "Service",
+    "Deployment",
+    "HTTPRoute",
+    "ModelDeployment",
+)
 #: Fields that nobody reads and that weigh most.
 HEAVY = ("managedFields", "selfLink")
 
@@ -23,6 +32,7 @@ class World:
     def __init__(self) -> None:
         self._objects: dict[str, dict[str, Manifest]] = defaultdict(dict)
         self._owned: dict[tuple[str, str], dict[str, Manifest]] = defaultdict(dict)
+        self._claims = Claims()
 
     def put(self, body: Mapping[str, Any]) -> str | None:
         """Take an object's state; returns the key of the `ModelDeployment` that it concerns."""
@@ -32,6 +42,8 @@ class World:
         if known is not None and not _newer(slim, known):
             return _concerns(known)
         self._objects[kind][name] = slim
+        if kind == ROUTE_KIND:
+            self._claims.put(slim)
         key = _concerns(slim)
         if key is not None and kind not in {KIND, ROUTE_KIND}:
             self._owned[(kind, key)][name] = slim
@@ -44,6 +56,8 @@ class World:
         key = _concerns(known) if known is not None else _concerns(body)
         if known is not None and known["metadata"].get("uid") == body["metadata"].get("uid"):
             del self._objects[kind][name]
+            if kind == ROUTE_KIND:
+                self._claims.drop(*name.split("/"))
             if key is not None:
                 self._owned[(kind, key)].pop(name, None)
         return key
@@ -52,13 +66,13 @@ class World:
         """One object by `namespace/name`."""
         return self._objects[kind].get(key)
 
-    def all(self, kind: str) -> Iterator[Manifest]:
-        """Every object of a kind."""
-        return iter(self._objects[kind].values())
+    def names(self, kind: str) -> list[str]:
+        """`namespace/name` of every object of a kind."""
+        return list(self._objects[kind])
 
-    def keys(self) -> list[str]:
-        """The keys of all `ModelDeployment`s."""
-        return list(self._objects[KIND])
+    def taken_by(self, route: Manifest) -> str | None:
+        """`namespace/name` of an older route that claims what this one (live or about to be) claims."""
+        return self._claims.taken_by(route)
 
     def owned(self, kind: str, key: str) -> list[Manifest]:
         """The objects of a kind that carry the labels of one `ModelDeployment`."""
@@ -91,5 +105,3 @@ def _newer(body: Mapping[str, Any], known: Mapping[str, Any]) -> bool:
         return int(body["metadata"]["resourceVersion"]) >= int(known["metadata"]["resourceVersion"])
     except (KeyError, ValueError):
         return True
-
-

@@ -1,0 +1,18 @@
+"""`python -m tidegate`: one operator process."""
+
+import asyncio
+
+from tidegate.settings import Settings
+from tidegate.telemetry import configure_logging
+from tidegate.wiring import run
+
+
+def main() -> None:
+    """Run until SIGTERM or SIGINT."""
+    settings = Settings()
+    configure_logging(settings.log_level, settings.log_format)
+    asyncio.run(run(settings))
+
+
+if __name__ == "__main__":
+    main()

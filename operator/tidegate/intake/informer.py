@@ -1,0 +1,83 @@
+"""kopf as an informer and life-cycle shell: settings under which it watches, writes nothing and never gives up."""
+
+import asyncio
+from collections.abc import Collection, Iterator
+from typing import Any
+
+import kopf
+
+from tidegate.core.labels import MANAGED_BY, MANAGER
+from tidegate.intake.handlers import WATCHED, Intake, register
+
+CHUNK = 500  # objects in one page of a list
+IDLE = 0.2  # seconds that a per-object worker of kopf lives on without events
+
+
+class Endless:
+    """Back-offs without an end: kopf exits when they run out, and an API server may be away for long."""
+
+    def __iter__(self) -> Iterator[float]:
+        yield from (0.2, 0.5, 1.0, 2.0)
+        while True:
+            yield 3.0
+
+
+class _NoStorage(kopf.ProgressStorage, kopf.DiffBaseStorage):
+    """Keeps nothing: there are no change handlers, so nothing would be read back."""
+
+    def fetch(self, **_: Any) -> None:
+        return None
+
+    def store(self, **_: Any) -> None:
+        return None
+
+    def purge(self, **_: Any) -> None:
+        return None
+
+    def touch(self, **_: Any) -> None:
+        return None
+
+    def clear(self, *, essence: Any, **_: Any) -> Any:
+        return essence
+
+    def build(self, **_: Any) -> Any:
+        return {}
+
+
+def informer_settings() -> kopf.OperatorSettings:
+    """Settings of the library: no events, no peering, no scanning, nothing stored."""
+    settings = kopf.OperatorSettings()
+    settings.posting.enabled = False
+    settings.peering.standalone = True
+    settings.scanning.disabled = True
+    settings.watching.chunk_size = CHUNK
+    settings.queueing.idle_timeout = IDLE
+    settings.networking.error_backoffs = Endless()
+    storage = _NoStorage()
+    settings.persistence.progress_storage = storage
+    settings.persistence.diffbase_storage = storage
+    for group, version, plural, _, labelled in WATCHED:
+        if labelled:
+            settings.watching.label_selectors[group, version, plural] = f"{MANAGED_BY}={MANAGER}"
+    return settings
+
+
+async def run_informer(
+    intake: Intake, session: kopf.AiohttpSession, *, namespaces: Collection[str], stop: asyncio.Event
+) -> None:
+    """Watch until `stop` is set or the process is told to end (SIGTERM, SIGINT)."""
+    registry = kopf.OperatorRegistry()
+    register(registry, intake)
+
+    @kopf.on.login(registry=registry)
+    async def login(**_: Any) -> kopf.AiohttpSession:
+        return session
+
+    await kopf.operator(
+        registry=registry,
+        settings=informer_settings(),
+        standalone=True,
+        clusterwide=not namespaces,
+        namespaces=namespaces,
+        stop_flag=stop,
+    )

@@ -1,0 +1,72 @@
+"""The objects of revisions: kept as they have to be, and taken away when their revision has left."""
+
+import hashlib
+import json
+
+from tidegate.core.drift import differs
+from tidegate.core.labels import revision_label
+from tidegate.core.manifests import CHILD_KINDS, Known, revision_objects
+from tidegate.core.ownership import owned_by
+from tidegate.core.plan import Plan
+from tidegate.core.record import Record
+from tidegate.loop.observe import Snapshot
+from tidegate.loop.world import World
+from tidegate.ports import Cluster, Manifest
+
+
+class Children:
+    """Writes only what differs from what the watches told, so that an idle object costs nothing."""
+
+    def __init__(self, *, cluster: Cluster, world: World) -> None:
+        self._cluster = cluster
+        self._world = world
+        self._settled: dict[tuple[str, str], tuple[str, str]] = {}
+
+    async def ensure(self, plan: Plan, record: Record, known: Known) -> None:
+        """Apply every object of the record's revisions that is not as it has to be.
+
+        Raises:
+            ClusterError: the first one that could not be applied; those before it are.
+        """
+        for revision in record.revisions():
+            if revision.name not in known.frozen:
+                continue
+            for wanted in revision_objects(plan, record, known, revision):
+                await self._ensure(wanted)
+
+    async def _ensure(self, wanted: Manifest) -> None:
+        kind, name = wanted["kind"], f"{wanted['metadata']['namespace']}/{wanted['metadata']['name']}"
+        live = self._world.get(kind, name)
+        if live is not None and (not differs(live, wanted) or self._settled.get((kind, name)) == _mark(wanted, live)):
+            return
+        applied = await self._cluster.apply(wanted)
+        self._world.put(applied)
+        # The API server may write a field in another way than it was given; asking again would change nothing.
+        self._settled[(kind, name)] = _mark(wanted, applied)
+
+    async def prune(self, snapshot: Snapshot, record: Record) -> None:
+        """Delete what belongs to revisions that the record does not know any more: pods before the Service."""
+        kept = {revision.name for revision in record.revisions()}
+        routed = set(snapshot.seen.route.weights) if snapshot.seen.route else set()
+        running = {revision_label(pod) for pod in self._world.owned("Pod", snapshot.key)}
+        for kind in CHILD_KINDS:
+            for body in self._world.owned(kind, snapshot.key):
+                name = revision_label(body)
+                if name is None or name in kept or name in routed or not owned_by(body, snapshot.ref):
+                    continue
+                if kind != "Deployment" and name in running:
+                    continue
+                await self._delete(kind, body)
+
+    async def _delete(self, kind: str, body: Manifest) -> None:
+        meta = body["metadata"]
+        self._settled.pop((kind, f"{meta['namespace']}/{meta['name']}"), None)
+        if meta.get("deletionTimestamp") is None:
+            await self._cluster.delete(kind, meta["namespace"], meta["name"], uid=meta["uid"])
+
+
+def _mark(wanted: Manifest, live: Manifest) -> tuple[str, str]:
+    meta = live["metadata"]
+    state = str(meta.get("generation") or meta.get("resourceVersion"))
+    content = json.dumps(wanted, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(content.encode()).hexdigest(), f"{meta.get('uid')}/{state}"

@@ -1,0 +1,92 @@
+"""Which pods are read for evidence, and whose wishes the registry is asked: both follow the record."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from tidegate.core.frozen import Frozen
+from tidegate.core.labels import revision_label
+from tidegate.core.manifests import Known
+from tidegate.core.plan import Plan
+from tidegate.core.record import Record
+from tidegate.core.values import Revision
+from tidegate.loop.evidence import EvidenceWatch, Side, Spec
+from tidegate.loop.registry import RegistryPoll
+from tidegate.loop.world import World
+from tidegate.ports import Manifest, PodTarget
+
+
+class Follower:
+    """Starts and stops what runs beside the passes."""
+
+    def __init__(self, *, evidence: EvidenceWatch, registry: RegistryPoll, world: World) -> None:
+        self._evidence = evidence
+        self._registry = registry
+        self._world = world
+
+    def follow(self, key: str, body: Manifest, plan: Plan, record: Record, known: Known) -> None:
+        """Read the pods of both revisions while a rollout is under way, and of nobody otherwise."""
+        rollout = record.rollout
+        if rollout is None or rollout.verdict is not None or record.stable is None:
+            self._evidence.stop(key)
+            return
+        canary = self._side(key, rollout.canary, known)
+        if canary is None:
+            self._evidence.stop(key)
+            return
+        saved: dict[str, Any] | None = (body.get("status") or {}).get("judge")
+        spec = Spec(
+            canary=canary,
+            stable=self._side(key, record.stable, known),
+            attempt=rollout.attempt,
+            weight=rollout.weight if rollout.hold is not None else 0,
+            guards=plan.guards,
+            timeout=plan.request_timeout,
+            interval=plan.interval,
+            saved=saved,
+            takeovers=1 if rollout.canary_since is not None and saved is None else 0,
+        )
+        self._evidence.ensure(key, spec)
+
+    def _side(self, key: str, revision: Revision, known: Known) -> Side | None:
+        kept = known.frozen.get(revision.name)
+        if kept is None or kept.metrics is None:
+            return None
+        return Side(
+            revision=revision.name,
+            runtime=kept.runtime,
+            targets=self._targets(key, revision.name, kept),
+            counters=kept.counters,
+        )
+
+    def _targets(self, key: str, revision: str, kept: Frozen) -> Callable[[], Sequence[PodTarget]]:
+        metrics = kept.metrics
+        suffix = f":{metrics.port}{metrics.path}" if metrics else ""
+
+        def targets() -> Sequence[PodTarget]:
+            pods = (pod for pod in self._world.owned("Pod", key) if revision_label(pod) == revision)
+            return [
+                PodTarget(uid=pod["metadata"]["uid"], url=f"http://{_host(pod['status']['podIP'])}{suffix}")
+                for pod in pods
+                if _started(pod)
+            ]
+
+        return targets
+
+    def forget(self, key: str) -> None:
+        """The object is gone."""
+        self._evidence.stop(key)
+        self._registry.forget(key)
+
+
+def _host(address: str) -> str:
+    return f"[{address}]" if ":" in address else address
+
+
+def _started(pod: Manifest) -> bool:
+    """Whether the pod has an address and a model server that runs or ran: before that there is nothing to read."""
+    status = pod.get("status", {})
+    if not status.get("podIP") or pod["metadata"].get("deletionTimestamp"):
+        return False
+    return any(
+        container.get("started") or container.get("restartCount") for container in status.get("containerStatuses", ())
+    )

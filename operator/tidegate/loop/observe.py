@@ -1,0 +1,163 @@
+"""One snapshot of the world for one object. No I/O and no waiting: everything here was told before."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any
+
+from tidegate.adapters.gateway import route_facts
+from tidegate.api.parse import parse, reference
+from tidegate.api.record import decode
+from tidegate.core.facts import facts_by_revision
+from tidegate.core.frozen import CONTROLLER_REVISION, frozen_from
+from tidegate.core.httproute import route as route_manifest
+from tidegate.core.labels import ACTIONS, GROUP, KIND, RECORD, ROUTE_KIND, revision_label
+from tidegate.core.manifests import Known
+from tidegate.core.observed import Observed, RouteFacts
+from tidegate.core.ownership import owned_by
+from tidegate.core.plan import Plan, Pointer, Runtime
+from tidegate.core.presets import DIGEST_KEY, PresetConfig, preset_version
+from tidegate.core.reasons import Reason
+from tidegate.core.record import Record
+from tidegate.core.values import ObjectRef, Unavailable, VersionId
+from tidegate.errors import InvalidSpec, UnreadableRecord
+from tidegate.loop.evidence import EvidenceWatch
+from tidegate.loop.registry import RegistryPoll
+from tidegate.loop.world import World
+from tidegate.ports import Clock, Manifest
+
+DECODED = 512  # records kept decoded
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Snapshot:
+    """An object and everything that is seen of it. `plan` is the `InvalidSpec` where the spec can't be carried out.
+
+    Raises nothing: a record that can't be read is in `Observed` as a route that is somebody else's.
+    """
+
+    key: str
+    ref: ObjectRef
+    body: Manifest
+    plan: Plan | InvalidSpec
+    route: Manifest | None
+    seen: Observed
+    known: Known
+
+
+class Observer:
+    """Puts snapshots together from what watches and pollers keep."""
+
+    def __init__(
+        self, *, world: World, clock: Clock, registry: RegistryPoll, evidence: EvidenceWatch, presets: PresetConfig
+    ) -> None:
+        self._world = world
+        self._clock = clock
+        self._registry = registry
+        self._evidence = evidence
+        self._versions = {runtime: preset_version(runtime, presets) for runtime in Runtime}
+        self._plans: dict[str, tuple[str, Plan | InvalidSpec]] = {}
+        self._decoded = lru_cache(maxsize=DECODED)(decode)
+
+    def snapshot(self, key: str) -> Snapshot | None:
+        """What is seen of one object now; None where it is gone."""
+        body = self._world.get(KIND, key)
+        if body is None:
+            return None
+        ref = reference(body)
+        plan = self._plan(key, body)
+        live = self._world.get(ROUTE_KIND, key)
+        route = live if live is not None and owned_by(live, ref) else None
+        facts, foreign = self._route(plan, ref, live, route)
+        seen = Observed(
+            now=self._clock.now(),
+            wanted=self._wanted(key, plan),
+            route=facts,
+            record=facts.record if facts is not None else self._restored(body),
+            revisions=self._revisions(key),
+            evidence=self._evidence.judgement(key),
+            preset=self._versions[plan.serving.runtime] if isinstance(plan, Plan) else "",
+            actions=_actions(body),
+            taken_by=foreign,
+        )
+        return Snapshot(key=key, ref=ref, body=body, plan=plan, route=route, seen=seen, known=self._known(key))
+
+    def forget(self, key: str) -> None:
+        """The object is gone."""
+        self._plans.pop(key, None)
+
+    def _plan(self, key: str, body: Manifest) -> Plan | InvalidSpec:
+        state = f"{body['metadata']['uid']}/{body['metadata']['resourceVersion']}"
+        known = self._plans.get(key)
+        if known is not None and known[0] == state:
+            return known[1]
+        plan: Plan | InvalidSpec
+        try:
+            plan = parse(body)
+        except InvalidSpec as error:
+            plan = error
+        self._plans[key] = (state, plan)
+        return plan
+
+    def _restored(self, body: Manifest) -> Record:
+        """The record of a route that was lost, from status; all traffic is stable's then."""
+        text = (body.get("status") or {}).get("record")
+        if text is None:
+            return Record()
+        try:
+            return replace(self._decoded(text), rollout=None, retiring=())
+        except UnreadableRecord:
+            return Record()
+
+    def _wanted(self, key: str, plan: Plan | InvalidSpec) -> VersionId | Unavailable:
+        if isinstance(plan, InvalidSpec):
+            return Unavailable(reason=Reason.INVALID_SPEC, message=str(plan))
+        self._registry.want(key, plan.model, plan.pointer)
+        return self._resolved(plan.model, plan.pointer)
+
+    def _resolved(self, model: str, pointer: Pointer) -> VersionId | Unavailable:
+        read = self._registry.value(model, pointer)
+        if read is None:
+            return Unavailable(reason=Reason.NOT_POLLED_YET, message="the registry has not been asked yet")
+        return read[0]
+
+    def _route(
+        self, plan: Plan | InvalidSpec, ref: ObjectRef, live: Manifest | None, route: Manifest | None
+    ) -> tuple[RouteFacts | None, str | None]:
+        if route is None:
+            if live is not None:
+                return None, f"an HTTPRoute {ref.namespace}/{ref.name} that Tidegate does not own"
+            return None, self._world.taken_by(draft(plan)) if isinstance(plan, Plan) else None
+        try:
+            record = self._decoded((route["metadata"].get("annotations") or {}).get(RECORD, ""))
+        except UnreadableRecord as error:
+            return None, f"the HTTPRoute's record ({error})"
+        return route_facts(route, record), self._world.taken_by(route)
+
+    def _revisions(self, key: str) -> Mapping[str, Any]:
+        return facts_by_revision(
+            pods=self._world.owned("Pod", key),
+            slices=self._world.owned("EndpointSlice", key),
+            deployments=self._world.owned("Deployment", key),
+        )
+
+    def _known(self, key: str) -> Known:
+        kept = (frozen_from(body) for body in self._world.owned(CONTROLLER_REVISION, key))
+        maps = self._world.owned("ConfigMap", key)
+        deployments = self._world.owned("Deployment", key)
+        return Known(
+            frozen={entry.revision.name: entry for entry in kept if entry is not None},
+            digests={name: body["data"][DIGEST_KEY] for body in maps if (name := revision_label(body))},
+            sizes={name: body["spec"].get("replicas", 1) for body in deployments if (name := revision_label(body))},
+        )
+
+
+def draft(plan: Plan) -> Manifest:
+    """The route that a plan is about to claim, before it exists."""
+    return route_manifest(plan, {}, {}, "")
+
+
+def _actions(body: Mapping[str, Any]) -> dict[str, str]:
+    annotations = body["metadata"].get("annotations") or {}
+    named = {action: annotations.get(f"{GROUP}/{action}") for action in ACTIONS}
+    return {action: value for action, value in named.items() if value}

@@ -1,0 +1,150 @@
+"""One pass over one object: the only place that orders I/O.
+
+    snapshot -> decide -> children -> route (compare-and-set) -> status -> prune -> announce
+
+A decision that takes weight off a canary writes the route first. Everything but the writes is pure and lives in
+`core`; a pass that finds nothing to write makes no request.
+"""
+
+from dataclasses import replace
+
+import structlog
+
+from tidegate.core.decide import decide
+from tidegate.core.decision import Decision
+from tidegate.core.frozen import freeze
+from tidegate.core.manifests import Known
+from tidegate.core.plan import Plan
+from tidegate.core.presets import PresetConfig
+from tidegate.core.reasons import Reason
+from tidegate.core.record import Record
+from tidegate.core.revert import lowers
+from tidegate.core.revision import serving_digest
+from tidegate.errors import Conflict, InvalidSpec, Refused
+from tidegate.loop.announce import Announcer
+from tidegate.loop.children import Children
+from tidegate.loop.follow import Follower
+from tidegate.loop.observe import Observer, Snapshot
+from tidegate.loop.queue import WorkQueue
+from tidegate.loop.reverts import RevertLane
+from tidegate.loop.routes import Routes
+from tidegate.loop.statuses import Statuses
+
+_log = structlog.get_logger("tidegate")
+#: Seconds until something that the API server refused is asked for again.
+REFUSED_AGAIN = 10.0
+#: Seconds until a route that somebody else claims is looked at again: its release tells nobody.
+TAKEN_AGAIN = 10.0
+
+
+class Reconciler:
+    """Carries out what `core` decides."""
+
+    def __init__(
+        self,
+        *,
+        observer: Observer,
+        children: Children,
+        routes: Routes,
+        statuses: Statuses,
+        follower: Follower,
+        reverts: RevertLane,
+        announcer: Announcer,
+        queue: WorkQueue,
+        presets: PresetConfig,
+    ) -> None:
+        self._observer = observer
+        self._children = children
+        self._routes = routes
+        self._statuses = statuses
+        self._follower = follower
+        self._reverts = reverts
+        self._announcer = announcer
+        self._queue = queue
+        self._presets = presets
+
+    async def run_pass(self, key: str) -> None:
+        """Bring one object a step nearer to what it asks for.
+
+        Raises:
+            Conflict: somebody else wrote the route; look again.
+            ClusterError: the API server did not do what it was asked; look again later.
+        """
+        snapshot = self._observer.snapshot(key)
+        if snapshot is None or snapshot.body["metadata"].get("deletionTimestamp"):
+            self._forget(key)
+            return
+        self._reverts.watch(key, rolling=snapshot.seen.record.rollout is not None)
+        if isinstance(snapshot.plan, InvalidSpec):
+            self._reverts.look(key)
+            await self._statuses.invalid(snapshot, snapshot.plan)
+            return
+        await self._carry_out(snapshot, snapshot.plan)
+
+    async def _carry_out(self, snapshot: Snapshot, plan: Plan) -> None:
+        before = snapshot.seen.record
+        decision = decide(plan, before, snapshot.seen)
+        refused = await self._write(snapshot, plan, decision)
+        if refused is not None:
+            decision = replace(decision, record=before, reason=Reason.APPLY_FAILED, message=str(refused), stalled=True)
+            self._queue.add_after(snapshot.key, REFUSED_AGAIN)
+        if decision.record != before:
+            await self._announcer.transition(snapshot.ref, before, decision.record, decision.reason, decision.message)
+        self._reverts.watch(snapshot.key, rolling=decision.record.rollout is not None)
+        known = self._frozen(plan, decision.record, snapshot.known)
+        self._follower.follow(snapshot.key, snapshot.body, plan, decision.record, known)
+        now = self._observer.snapshot(snapshot.key)
+        if now is None or not isinstance(now.plan, Plan):
+            return
+        await self._statuses.show(now, plan, decision)
+        await self._children.prune(now, decision.record)
+        self._wake(snapshot, decision)
+
+    async def _write(self, snapshot: Snapshot, plan: Plan, decision: Decision) -> Refused | None:
+        before, record = snapshot.seen.record, decision.record
+        if snapshot.seen.taken_by is not None:
+            return None
+        known = self._frozen(plan, record, snapshot.known)
+        try:
+            if lowers(before, record) and snapshot.route is not None:
+                await self._routes.revert(snapshot.route, record)
+                await self._children.ensure(plan, record, known)
+            else:
+                await self._children.ensure(plan, record, known)
+                wrote = await self._routes.ensure(plan, record, snapshot.route)
+                if wrote and record == before and snapshot.route is not None:
+                    await self._announcer.put_back(snapshot.ref, f"HTTPRoute {snapshot.ref.name}")
+        except Conflict:
+            if not lowers(before, record):
+                raise
+            # A revert does not wait for another pass: the lane reads the route, decides and writes at once.
+            self._reverts.look(snapshot.key)
+            raise
+        except Refused as error:
+            _log.warning("refused", object=snapshot.key, error=str(error))
+            return error
+        return None
+
+    def _frozen(self, plan: Plan, record: Record, known: Known) -> Known:
+        """Add what was never rendered yet. What can't be rendered any more, as its spec is gone, stays as it stands."""
+        rendered = {
+            revision.name: freeze(plan, revision, self._presets)
+            for revision in record.revisions()
+            if revision.name not in known.frozen and revision.serving == serving_digest(plan.serving)
+        }
+        return replace(known, frozen={**known.frozen, **rendered}) if rendered else known
+
+    def _wake(self, snapshot: Snapshot, decision: Decision) -> None:
+        if decision.record != snapshot.seen.record:
+            self._queue.add(snapshot.key)
+        elif decision.requeue is not None:
+            self._queue.add_after(snapshot.key, decision.requeue)
+        if snapshot.seen.taken_by is not None:
+            self._queue.add_after(snapshot.key, TAKEN_AGAIN)
+
+    def _forget(self, key: str) -> None:
+        self._reverts.watch(key, rolling=False)
+        self._observer.forget(key)
+        self._follower.forget(key)
+        self._statuses.forget(key)
+        self._queue.forget(key)

@@ -1,0 +1,65 @@
+"""Lists beside the watches: before the first decision, and now and then after it.
+
+A decision on half a cache could take a route for missing, so nothing is decided before everything was listed. And an
+object that vanishes while a watch is away gets no event; only a list can tell.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+
+import structlog
+
+from tidegate.errors import ClusterError
+from tidegate.loop.world import WATCHED, World
+from tidegate.ports import Cluster
+
+_log = structlog.get_logger("tidegate")
+AGAIN = 600.0  # seconds between two lists
+RETRY = 2.0  # seconds after a list that failed
+
+
+class Relister:
+    """Keeps the cache complete."""
+
+    def __init__(
+        self, *, cluster: Cluster, world: World, namespaces: Sequence[str], changed: Callable[[str], None]
+    ) -> None:
+        self._cluster = cluster
+        self._world = world
+        self._namespaces: Sequence[str | None] = namespaces or (None,)
+        self._changed = changed
+        self.complete = asyncio.Event()
+
+    async def run(self) -> None:
+        """List for ever; `complete` is set after the first time."""
+        while True:
+            try:
+                await self.once()
+            except ClusterError as error:
+                _log.warning("list failed", error=str(error))
+                await asyncio.sleep(RETRY)
+                continue
+            self.complete.set()
+            await asyncio.sleep(AGAIN)
+
+    async def once(self) -> None:
+        """List every kind, take what is there and drop what is not any more.
+
+        Raises:
+            ClusterError: a list failed; what was listed before it is kept.
+        """
+        for kind in WATCHED:
+            known = {name: self._world.get(kind, name) for name in self._world.names(kind)}
+            listed: set[str] = set()
+            for namespace in self._namespaces:
+                for body in await self._cluster.list(kind, namespace):
+                    listed.add(f"{body['metadata']['namespace']}/{body['metadata']['name']}")
+                    self._tell(self._world.put(body))
+            for name, before in known.items():
+                # What appeared during the list is in the cache as another object than before it.
+                if name not in listed and before is not None and self._world.get(kind, name) is before:
+                    self._tell(self._world.drop(before))
+
+    def _tell(self, key: str | None) -> None:
+        if key is not None:
+            self._changed(key)

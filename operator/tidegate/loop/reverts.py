@@ -1,0 +1,113 @@
+"""The lane for reverts: a cause goes to the route at once, not behind a pass of the same object.
+
+It makes the same decision as a pass, on the same snapshot, and carries out only what takes weight away. The route's
+resourceVersion makes the two safe against each other.
+"""
+
+import asyncio
+
+import structlog
+
+from tidegate.core.decide import decide
+from tidegate.core.reasons import Reason
+from tidegate.core.record import Record, Verdict
+from tidegate.core.revert import lowers, reverted
+from tidegate.errors import Conflict, InvalidSpec, TidegateError
+from tidegate.loop.announce import Announcer
+from tidegate.loop.observe import Observer, Snapshot
+from tidegate.loop.queue import WorkQueue
+from tidegate.loop.routes import Routes
+from tidegate.telemetry import Metrics
+
+_log = structlog.get_logger("tidegate")
+#: Conflicts in a row after which the lane leaves an object to the queue's own retries.
+MOST_CONFLICTS = 20
+
+
+class RevertLane:
+    """Looks at objects whose canary may have weight, each time that something is told of them."""
+
+    def __init__(
+        self, *, observer: Observer, routes: Routes, queue: WorkQueue, announcer: Announcer, metrics: Metrics
+    ) -> None:
+        self._observer = observer
+        self._routes = routes
+        self._queue = queue
+        self._announcer = announcer
+        self._metrics = metrics
+        self._rolling: set[str] = set()
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._again: set[str] = set()
+
+    def watch(self, key: str, *, rolling: bool) -> None:
+        """Say whether an object has a rollout that could be reverted."""
+        (self._rolling.add if rolling else self._rolling.discard)(key)
+
+    def look(self, key: str) -> None:
+        """Something was told of this object: revert if there is a cause. Returns at once."""
+        if key not in self._rolling:
+            return
+        if key in self._tasks:
+            self._again.add(key)
+            return
+        snapshot = self._observer.snapshot(key)
+        if snapshot is not None and wanted_revert(snapshot) is not None:
+            self._tasks[key] = asyncio.create_task(self._run(key), name=f"revert {key}")
+
+    async def _run(self, key: str) -> None:
+        started = asyncio.get_running_loop().time()
+        try:
+            await self._revert(key, started)
+        except TidegateError as error:
+            _log.error("revert failed", object=key, error=str(error))
+        finally:
+            del self._tasks[key]
+            self._queue.add(key)
+            if key in self._again:
+                self._again.discard(key)
+                self.look(key)
+
+    async def _revert(self, key: str, started: float) -> None:
+        for _ in range(MOST_CONFLICTS):
+            snapshot = self._observer.snapshot(key)
+            found = wanted_revert(snapshot) if snapshot is not None else None
+            if snapshot is None or found is None or snapshot.route is None:
+                return
+            record, reason, message = found
+            try:
+                await self._routes.revert(snapshot.route, record)
+            except Conflict:
+                continue
+            self._metrics.reverts.observe(asyncio.get_running_loop().time() - started)
+            await self._announcer.transition(snapshot.ref, snapshot.seen.record, record, reason, message)
+            return
+
+    async def stop(self) -> None:
+        """Let what is being written be written."""
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
+
+def wanted_revert(snapshot: Snapshot) -> tuple[Record, Reason, str] | None:
+    """The record that takes weight away from a canary now, with its reason and message; None without a cause."""
+    before = snapshot.seen.record
+    if isinstance(snapshot.plan, InvalidSpec):
+        return _abandoned(snapshot, snapshot.plan)
+    decision = decide(snapshot.plan, before, snapshot.seen)
+    if not lowers(before, decision.record):
+        return None
+    return decision.record, decision.reason, decision.message
+
+
+def _abandoned(snapshot: Snapshot, fault: InvalidSpec) -> tuple[Record, Reason, str] | None:
+    """Nobody can say any more what the rollout under way is held to: stable gets everything back."""
+    before, seen = snapshot.seen.record, snapshot.seen
+    rollout = before.rollout
+    if rollout is None or (rollout.verdict is not None and rollout.weight == 0):
+        return None
+    verdict = Verdict(
+        reason=Reason.INVALID_SPEC, message=f"the spec became invalid: {fault}", rejects=False, at=seen.now
+    )
+    stable = seen.of(before.stable.name).endpoints if before.stable else 0
+    canary = seen.of(rollout.canary.name).endpoints
+    record = reverted(before, verdict, stable_endpoints=stable, canary_endpoints=canary)
+    return (record, verdict.reason, verdict.message) if record != before else None

@@ -1,0 +1,77 @@
+"""The route: every write of it is a compare-and-set on what was read."""
+
+from tidegate.api.record import encode
+from tidegate.core.drift import differs
+from tidegate.core.httproute import reweighted, route
+from tidegate.core.labels import ROUTE_KIND
+from tidegate.core.plan import Plan
+from tidegate.core.record import Record
+from tidegate.errors import Conflict
+from tidegate.loop.world import World
+from tidegate.ports import Cluster, Manifest
+
+
+class Routes:
+    """Writes routes, and keeps the cache as new as the answers."""
+
+    def __init__(self, *, cluster: Cluster, world: World) -> None:
+        self._cluster = cluster
+        self._world = world
+
+    async def ensure(self, plan: Plan, record: Record, live: Manifest | None) -> bool:
+        """Make the route carry the record and its weights; whether that took a write.
+
+        Raises:
+            Conflict: the route is another than `live`; the cache holds the newest one then.
+        """
+        versions = {revision.name: revision.version.number for revision in record.revisions()}
+        meta = live["metadata"] if live is not None else {}
+        wanted = route(
+            plan,
+            record.weights(),
+            versions,
+            encode(record),
+            uid=meta.get("uid"),
+            resource_version=meta.get("resourceVersion"),
+        )
+        if live is not None and not differs(live, _unconditional(wanted)):
+            return False
+        if live is None:
+            await self._must_be_missing(plan)
+        await self._write(wanted)
+        return True
+
+    async def revert(self, live: Manifest, record: Record) -> None:
+        """The one write of a revert: the live route with other weights and the record that says why.
+
+        Raises:
+            Conflict: as in `ensure`.
+        """
+        await self._write(reweighted(live, record.weights(), encode(record)))
+
+    async def _write(self, wanted: Manifest) -> None:
+        try:
+            self._world.put(await self._cluster.apply(wanted))
+        except Conflict:
+            await self.refresh(wanted["metadata"]["namespace"], wanted["metadata"]["name"])
+            raise
+
+    async def refresh(self, namespace: str, name: str) -> None:
+        """Read the route from the API server itself."""
+        newest = await self._cluster.get(ROUTE_KIND, namespace, name)
+        known = self._world.get(ROUTE_KIND, f"{namespace}/{name}")
+        if newest is not None:
+            self._world.put(newest)
+        elif known is not None:
+            self._world.drop(known)
+
+    async def _must_be_missing(self, plan: Plan) -> None:
+        # An apply without a resourceVersion would take over whatever the watch has not told of yet.
+        if await self._cluster.get(ROUTE_KIND, plan.ref.namespace, plan.ref.name) is not None:
+            await self.refresh(plan.ref.namespace, plan.ref.name)
+            raise Conflict(f"HTTPRoute {plan.ref.key} exists")
+
+
+def _unconditional(wanted: Manifest) -> Manifest:
+    meta = {key: value for key, value in wanted["metadata"].items() if key not in {"uid", "resourceVersion"}}
+    return {**wanted, "metadata": meta}

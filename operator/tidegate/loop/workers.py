@@ -1,0 +1,67 @@
+"""Workers: take a key, run a pass, and see that a pass that failed is run again."""
+
+import asyncio
+
+import structlog
+
+from tidegate.errors import ClusterError, Conflict
+from tidegate.loop.queue import WorkQueue
+from tidegate.loop.reconcile import Reconciler
+from tidegate.telemetry import Metrics
+
+_log = structlog.get_logger("tidegate")
+FIRST_BACKOFF = 0.2
+LAST_BACKOFF = 30.0
+
+
+class Workers:
+    """A fixed number of them; one key is never with two."""
+
+    def __init__(self, *, queue: WorkQueue, reconciler: Reconciler, metrics: Metrics, count: int) -> None:
+        self._queue = queue
+        self._reconciler = reconciler
+        self._metrics = metrics
+        self._count = count
+        self._failures: dict[str, int] = {}
+
+    async def run(self) -> None:
+        """Work until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for _ in range(self._count):
+                group.create_task(self._work())
+
+    async def _work(self) -> None:
+        while True:
+            key = await self._queue.get()
+            self._metrics.queue.set(len(self._queue))
+            try:
+                outcome = await self.one(key)
+            finally:
+                self._queue.done(key)
+            self._metrics.passes.labels(outcome=outcome).inc()
+
+    async def one(self, key: str) -> str:
+        """Run one pass; the outcome in a word. Never raises for what a pass can meet."""
+        try:
+            await self._reconciler.run_pass(key)
+        except Conflict:
+            # The normal case right after a write: the gateway wrote its status meanwhile.
+            self._metrics.conflicts.inc()
+            self._queue.add(key)
+            return "conflict"
+        except ClusterError as error:
+            self._again(key)
+            _log.warning("pass failed", object=key, error=str(error))
+            return "unreachable"
+        except Exception:  # noqa: BLE001 (logged with its trace)
+            # The one place for what nobody foresaw: one object's trouble must not stop the others.
+            self._again(key)
+            _log.exception("pass failed", object=key)
+            return "error"
+        self._failures.pop(key, None)
+        return "done"
+
+    def _again(self, key: str) -> None:
+        count = self._failures.get(key, 0)
+        self._failures[key] = count + 1
+        self._queue.add_after(key, min(LAST_BACKOFF, FIRST_BACKOFF * 2.0**count))

@@ -1,0 +1,160 @@
+"""All parts of one operator process, put together."""
+
+import asyncio
+import os
+import socket
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import kopf
+import structlog
+
+from tidegate.adapters.access import Access, get_configuration, open_access
+from tidegate.adapters.clock import SteadyClock
+from tidegate.adapters.kube import KubeCluster
+from tidegate.adapters.mlflow import MlflowRegistry
+from tidegate.adapters.pods import PodEvidence
+from tidegate.core.labels import KIND
+from tidegate.core.presets import PresetConfig
+from tidegate.intake.handlers import Intake
+from tidegate.intake.http import IntakeServer
+from tidegate.intake.informer import run_informer
+from tidegate.loop.announce import Announcer
+from tidegate.loop.children import Children
+from tidegate.loop.evidence import EvidenceWatch
+from tidegate.loop.follow import Follower
+from tidegate.loop.observe import Observer
+from tidegate.loop.queue import WorkQueue
+from tidegate.loop.reconcile import Reconciler
+from tidegate.loop.registry import RegistryPoll
+from tidegate.loop.relist import Relister
+from tidegate.loop.reverts import RevertLane
+from tidegate.loop.routes import Routes
+from tidegate.loop.statuses import Statuses
+from tidegate.loop.workers import Workers
+from tidegate.loop.world import World
+from tidegate.ports import Clock, Cluster, Evidence, Registry
+from tidegate.settings import Settings
+from tidegate.telemetry import Metrics
+
+_log = structlog.get_logger("tidegate")
+
+
+class Operator:
+    """The loop and everything around it but the watches. Tests build it on fakes, `run` on the real parts."""
+
+    def __init__(
+        self, *, settings: Settings, cluster: Cluster, registry: Registry, evidence: Evidence, clock: Clock
+    ) -> None:
+        self.metrics = Metrics()
+        self.world = World()
+        self.queue = WorkQueue()
+        presets = PresetConfig(
+            runtime_image=settings.runtime_image,
+            mlserver_image=settings.mlserver_image,
+            tracking_uri=settings.pods_tracking_uri or registry.url,
+            image_pull_policy=settings.image_pull_policy,
+        )
+        self.poll = RegistryPoll(
+            registry=registry, clock=clock, interval=settings.registry_interval, on_change=self._changed
+        )
+        self.evidence = EvidenceWatch(evidence, clock, on_breach=self.look, on_look=self.queue.add)
+        observer = Observer(world=self.world, clock=clock, registry=self.poll, evidence=self.evidence, presets=presets)
+        announcer = Announcer(cluster=cluster, clock=clock, metrics=self.metrics, instance=socket.gethostname())
+        routes = Routes(cluster=cluster, world=self.world)
+        self.reverts = RevertLane(
+            observer=observer, routes=routes, queue=self.queue, announcer=announcer, metrics=self.metrics
+        )
+        self.reconciler = Reconciler(
+            observer=observer,
+            children=Children(cluster=cluster, world=self.world),
+            routes=routes,
+            statuses=Statuses(cluster=cluster, world=self.world, clock=clock, evidence=self.evidence, queue=self.queue),
+            follower=Follower(evidence=self.evidence, registry=self.poll, world=self.world),
+            reverts=self.reverts,
+            announcer=announcer,
+            queue=self.queue,
+            presets=presets,
+        )
+        self.workers = Workers(
+            queue=self.queue, reconciler=self.reconciler, metrics=self.metrics, count=settings.workers
+        )
+        namespaces = [name.strip() for name in settings.namespaces.split(",") if name.strip()]
+        self.relister = Relister(cluster=cluster, world=self.world, namespaces=namespaces, changed=self.queue.add)
+
+    def look(self, key: str) -> None:
+        """Something was told of an object: a cause to revert goes at once, everything else in turn."""
+        self.reverts.look(key)
+        self.queue.add(key)
+
+    def seen(self, kind: str, body: Mapping[str, Any]) -> None:
+        """A watch told of an object."""
+        self._told(self.world.put({**body, "kind": kind}))
+
+    def gone(self, kind: str, body: Mapping[str, Any]) -> None:
+        """A watch told that an object was deleted."""
+        self._told(self.world.drop({**body, "kind": kind}))
+
+    def _told(self, key: str | None) -> None:
+        # Before everything was listed a missing object means nothing.
+        if key is not None and self.relister.complete.is_set():
+            self.look(key)
+
+    def _changed(self, keys: Iterable[str]) -> None:
+        for key in keys:
+            self.look(key)
+
+    async def run(self) -> None:
+        """List, then work until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.relister.run())
+            group.create_task(self.poll.run())
+            await self.relister.complete.wait()
+            for key in self.world.names(KIND):
+                self.queue.add(key)
+            group.create_task(self.workers.run())
+
+    async def stop(self) -> None:
+        """Let reverts under way end, and everything else be."""
+        await self.reverts.stop()
+        await self.evidence.close()
+
+
+async def run(settings: Settings) -> None:
+    """Run one operator process until it is told to end."""
+    access = open_access(await get_configuration())
+    registry = MlflowRegistry.from_environment(os.environ)
+    evidence = PodEvidence()
+    cluster = KubeCluster(access, total=settings.api_timeout)
+    operator = Operator(settings=settings, cluster=cluster, registry=registry, evidence=evidence, clock=SteadyClock())
+    server = IntakeServer(
+        host=settings.http_host,
+        port=settings.http_port,
+        registry=operator.metrics.registry,
+        ready=lambda: None if operator.relister.complete.is_set() else "not everything was listed yet",
+    )
+    await server.start()
+    try:
+        await _until_told(operator, access, settings)
+    finally:
+        await operator.stop()
+        await server.stop()
+        await evidence.close()
+        await registry.close()
+        await access.session.close()
+
+
+async def _until_told(operator: Operator, access: Access, settings: Settings) -> None:
+    stop = asyncio.Event()
+    namespaces = [name.strip() for name in settings.namespaces.split(",") if name.strip()]
+    session = kopf.AiohttpSession(server=access.server, aiohttp_session=access.session)
+    work = asyncio.create_task(operator.run(), name="work")
+    # A loop that died must take the process with it: the kubelet starts a new one.
+    work.add_done_callback(lambda _: stop.set())
+    intake = Intake(seen=operator.seen, gone=operator.gone)
+    await run_informer(intake, session, namespaces=namespaces, stop=stop)
+    work.cancel()
+    try:
+        await work
+    except asyncio.CancelledError:
+        _log.info("stopped")
