@@ -133,7 +133,12 @@ class Application:
             return failure(415, "BAD_REQUEST", "the request has no Content-Type: send application/json or text/csv")
         if self._metrics.in_flight > MOST_IN_FLIGHT:
             return failure(503, "TEMPORARILY_UNAVAILABLE", f"{MOST_IN_FLIGHT} requests wait for the model already")
-        return await asyncio.get_running_loop().run_in_executor(self._executor, self.model.answer, body, content_type)
+        answering = asyncio.get_running_loop().run_in_executor(self._executor, self.model.answer, body, content_type)
+        try:
+            return await answering
+        except asyncio.CancelledError:
+            # Nothing but the end of the drain cancels a request; the client is told rather than cut off.
+            return failure(503, "TEMPORARILY_UNAVAILABLE", "the server ended before the model had answered")
 
     async def _body(self, receive: Receive) -> bytes | None:
         """Read the body; None where it is longer than the server takes."""
