@@ -49,7 +49,7 @@ class Latency(Wire):
     )
     percentile: Percentile
     """Which percentile, such as "95" or "99.9"."""
-    max: Annotated[Duration, between("1ms", "10m", "a latency")] | None = None
+    max: Annotated[Duration, between("1ms", "10m")] | None = None
     """The longest that it may be. It is compared with the next edge of the histogram, which findings name."""
     max_ratio: Ratio | None = None
     """How many times stable's it may be at the most, such as "1.2"."""
@@ -85,9 +85,9 @@ class Guards(Wire):
     min_requests: int | None = Field(default=None, ge=1, le=100_000_000)
     """Requests that a step must have seen before a guard may call the new version healthy. Absent: three over the
     limit (the rule of three), at least 50."""
-    timeout: Annotated[Duration, between("100ms", "10m", "a timeout")] = "30s"
+    timeout: Annotated[Duration, between("100ms", "10m")] = "30s"
     """A request that is unanswered for this long counts as failed at once."""
-    interval: Annotated[Duration, between("250ms", "1m", "an interval")] = "1s"
+    interval: Annotated[Duration, between("250ms", "1m")] = "1s"
     """How often the evidence is read while a rollout is under way."""
     mode: Mode = "Enforce"
     """Enforce: a breach takes the new version off traffic. Observe: findings only."""

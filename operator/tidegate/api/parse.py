@@ -1,5 +1,6 @@
 """From an object as the API server keeps it to a `Plan`, or to findings that a person can act on."""
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -188,4 +189,5 @@ def _message(detail: ErrorDetails) -> str:
         case "extra_forbidden":
             return "is no field of ModelDeployment v1alpha1: remove it, or look for a typing error"
         case _:
-            return detail["msg"]
+            said = re.sub(r"^(Input|List|Dictionary|String) should", "must", detail["msg"])
+            return said.replace(" after validation", "")

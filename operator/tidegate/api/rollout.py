@@ -5,14 +5,14 @@ from typing import Annotated
 from pydantic import Field
 
 from tidegate.api.rules import Rule, Wire
-from tidegate.api.scalars import Duration, between, seconds
+from tidegate.api.scalars import DURATION_PATTERN, Duration, between, seconds
 
 #: What is done where a rollout names neither weights nor steps.
 DEFAULT_WEIGHTS = (5, 25, 50, 100)
 DEFAULT_HOLD = "5m"
 
 _Weight = Annotated[int, Field(ge=1, le=100)]
-_Hold = Annotated[Duration, between("0s", "720h", "a hold")]
+_Hold = Annotated[Duration, between("0s", "720h")]
 _MOST_STEPS = 16
 
 
@@ -34,7 +34,7 @@ _Weights = Annotated[
         message="must rise from step to step, such as [5, 25, 50, 100]",
     ),
     Rule(
-        cel="size(self) == 0 || self[size(self) - 1] == 100",
+        cel="size(self) == 0 || self[size(self) - 1] >= 100",
         holds=lambda weights: weights[-1:] == [100],
         message="must end in 100: the last step is the bake",
     ),
@@ -48,7 +48,7 @@ _Steps = Annotated[
         message="must rise in weight from step to step",
     ),
     Rule(
-        cel="size(self) == 0 || self[size(self) - 1].weight == 100",
+        cel="size(self) == 0 || self[size(self) - 1].weight >= 100",
         holds=lambda steps: bool(steps) and steps[-1].weight == 100,  # noqa: PLR2004 (all traffic)
         message="must end in weight 100: the last step is the bake",
     ),
@@ -57,6 +57,18 @@ _Steps = Annotated[
 
 def _holds(rollout: "Rollout") -> list[float]:
     return [hold for _, hold in rollout.plan()]
+
+
+# Durations that are none have a finding of their own; duration() would only add its complaint to it.
+_READABLE = f"matches('{DURATION_PATTERN}')"
+_HOLD = f"duration(has(self.hold) ? self.hold : '{DEFAULT_HOLD}')"
+_FITS = (
+    f"!self.deadline.{_READABLE} || (has(self.hold) && !self.hold.{_READABLE}) || "
+    f"(has(self.steps) && self.steps.exists(s, !s.hold.{_READABLE})) || "
+    "(has(self.steps) ? self.steps.map(s, duration(s.hold)) : "
+    f"has(self.weights) ? self.weights.map(w, {_HOLD}) : {list(DEFAULT_WEIGHTS)}.map(w, {_HOLD})).sum() "
+    "<= duration(self.deadline)"
+)
 
 
 class Rollout(Wire):
@@ -76,10 +88,7 @@ class Rollout(Wire):
             field="hold",
         ),
         Rule(
-            cel="(has(self.steps) ? self.steps.map(s, duration(s.hold)) : has(self.weights) ? "
-            f"self.weights.map(w, duration(has(self.hold) ? self.hold : '{DEFAULT_HOLD}')) : "
-            f"{list(DEFAULT_WEIGHTS)}.map(w, duration(has(self.hold) ? self.hold : '{DEFAULT_HOLD}'))).sum() "
-            "<= duration(self.deadline)",
+            cel=_FITS,
             holds=lambda rollout: round(sum(_holds(rollout)), 3) <= seconds(rollout.deadline),
             message="must be as long as all holds together: raise it or shorten the holds",
             field="deadline",
@@ -92,11 +101,11 @@ class Rollout(Wire):
     """How long each of the weights is held, from the moment that the gateway has confirmed it. Absent: 5m."""
     steps: _Steps | None = None
     """Weights with a hold each, in place of weights and hold."""
-    deadline: Annotated[Duration, between("1s", "2160h", "a deadline")] = "24h"
+    deadline: Annotated[Duration, between("1s", "2160h")] = "24h"
     """A rollout that has not finished by then goes back and is tried again later. A pause stops this clock."""
-    progress_deadline: Annotated[Duration, between("1s", "24h", "a progress deadline")] = "15m"
+    progress_deadline: Annotated[Duration, between("1s", "24h")] = "15m"
     """A version whose pods are not ready by then is taken away and tried again later."""
-    rollback_window: Annotated[Duration, between("0s", "2160h", "a rollback window")] = "24h"
+    rollback_window: Annotated[Duration, between("0s", "2160h")] = "24h"
     """A version that finished its rollout within this time and is wanted again gets all traffic once it is ready."""
 
     def plan(self) -> tuple[tuple[int, float], ...]:

@@ -23,17 +23,19 @@ def share(percentage: str) -> float:
     return float(f"{percentage.removesuffix('%')}e-2")
 
 
-def between(low: str, high: str, what: str) -> Rule:
+def between(low: str, high: str) -> Rule:
     """Return the rule that holds a duration within two others, both allowed."""
     return Rule(
         cel=f"duration(self) >= duration('{low}') && duration(self) <= duration('{high}')",
         holds=lambda value: seconds(low) <= seconds(value) <= seconds(high),
-        message=f"{what} must be between {low} and {high}",
+        message=f"must be between {low} and {high}",
     )
 
 
+#: GEP-2257: at most four numbers of at most five digits, each with its unit.
+DURATION_PATTERN = r"^([0-9]{1,5}(h|m|s|ms)){1,4}$"
 _DURATION = Text(
-    pattern=r"^([0-9]{1,5}(h|m|s|ms)){1,4}$",
+    pattern=DURATION_PATTERN,
     max_length=28,
     remedy="must be a duration such as 500ms, 30s, 5m or 1h30m: numbers with the units h, m, s and ms, no sign",
 )
