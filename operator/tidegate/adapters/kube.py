@@ -4,7 +4,6 @@ Every write is a server-side apply of the whole of what we mean, by one field ma
 into our fields is taken back, what we leave out goes, and the fields of others stay.
 """
 
-import asyncio
 import json
 from collections.abc import Mapping
 from contextlib import suppress
@@ -15,18 +14,23 @@ from urllib.parse import quote
 import aiohttp
 
 from tidegate.adapters.access import Access
+from tidegate.core.labels import MANAGED_BY, MANAGER
 from tidegate.errors import ClusterError, Conflict, Refused, Unreachable
 from tidegate.ports import Manifest
 
 FIELD_MANAGER = "tidegate"
+#: Objects in one page of a list.
+PAGE = 500
+#: Kinds whose objects are all of interest; of the others, those with our label.
+_OWN_KINDS = frozenset({"ModelDeployment", "HTTPRoute"})
 _APPLY = {"Content-Type": "application/apply-patch+yaml"}
 _JSON = {"Content-Type": "application/json"}
 _WORDS = 800
 _FORCED = {"fieldManager": FIELD_MANAGER, "force": "true", "fieldValidation": "Strict"}
 _CREATED = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict"}
 _BAD, _NOT_FOUND, _CONFLICT = 400, 404, 409
-#: Statuses that pass by themselves; so does every 5xx. 401 is a token about to be read anew.
-_PASSING = frozenset({401, 408, 425, 429})
+#: Statuses that pass by themselves; so does every 5xx. 401 is a token about to be read anew, 410 a page that expired.
+_PASSING = frozenset({401, 408, 410, 425, 429})
 _SERVER_ERROR = 500
 
 
@@ -37,9 +41,11 @@ class Resource:
     api_version: str
     plural: str
 
-    def path(self, namespace: str, name: str | None = None) -> str:
-        """The path of the collection in a namespace, or of one object in it."""
+    def path(self, namespace: str | None, name: str | None = None) -> str:
+        """The path of the collection in a namespace (None: in all of them), or of one object in it."""
         root = "/api" if "/" not in self.api_version else "/apis"
+        if namespace is None:
+            return f"{root}/{self.api_version}/{self.plural}"
         collection = f"{root}/{self.api_version}/namespaces/{quote(namespace, safe='')}/{self.plural}"
         return collection if name is None else f"{collection}/{quote(name, safe='')}"
 
@@ -73,6 +79,21 @@ class KubeCluster:
         except _Absent:
             return None
 
+    async def list(self, kind: str, namespace: str | None) -> list[Manifest]:
+        """Read all objects of a kind page by page; shared kinds are narrowed to what carries our label."""
+        resource = RESOURCES[kind]
+        query = {"limit": str(PAGE)}
+        if kind not in _OWN_KINDS:
+            query["labelSelector"] = f"{MANAGED_BY}={MANAGER}"
+        found: list[Manifest] = []
+        while True:
+            page = await self._request("GET", resource.path(namespace), query=query)
+            found += [{"apiVersion": resource.api_version, "kind": kind, **item} for item in page.get("items") or ()]
+            following = (page.get("metadata") or {}).get("continue")
+            if not following:
+                return found
+            query["continue"] = following
+
     async def apply(self, manifest: Manifest) -> Manifest:
         """Server-side apply, forced; a compare-and-set where the manifest has uid and resourceVersion.
 
@@ -96,14 +117,20 @@ class KubeCluster:
         with suppress(_Absent, Conflict):
             await self._request("DELETE", RESOURCES[kind].path(namespace, name), body=body, headers=_JSON)
 
-    async def apply_status(self, manifest: Manifest) -> None:
-        """Server-side apply of the status subresource; nothing happens where the object is gone.
+    async def apply_status(self, manifest: Manifest) -> Manifest:
+        """Server-side apply of the status subresource; a compare-and-set where the manifest has a resourceVersion.
+
+        The API server does not look at a manifest's uid here: only a resourceVersion keeps a status from an object that
+        was made anew under the same name.
 
         Raises:
-            Conflict: The manifest's uid is not the live object's.
+            Conflict: The object is gone, or its resourceVersion is not the manifest's.
         """
-        with suppress(_Absent):
-            await self._request("PATCH", f"{_path(manifest)}/status", body=manifest, query=_FORCED, headers=_APPLY)
+        path = f"{_path(manifest)}/status"
+        try:
+            return await self._request("PATCH", path, body=manifest, query=_FORCED, headers=_APPLY)
+        except _Absent as error:
+            raise Conflict(str(error)) from error
 
     async def emit(self, event: Manifest) -> None:
         """Create an Event."""
@@ -133,16 +160,20 @@ class KubeCluster:
         return value
 
     async def _exchange(self, method: str, url: str, **request: Any) -> tuple[int, bytes]:
-        """One request. An apply is tried once more at once where the server closed an idle connection under it."""
-        for last in (False, True):
-            try:
-                async with self._access.session.request(method, url, timeout=self._limits, **request) as answer:
-                    return answer.status, await answer.read()
-            except (aiohttp.ServerDisconnectedError, aiohttp.ClientConnectionResetError):
-                if last or method == "POST":
-                    raise
-                await asyncio.sleep(0)
-        raise AssertionError(method)
+        """One request; tried once more at once where the server closed an idle connection under it.
+
+        All requests but POST may be repeated: what was done already is done again to the same end, or conflicts.
+        """
+        try:
+            return await self._send(method, url, **request)
+        except (aiohttp.ServerDisconnectedError, aiohttp.ClientConnectionResetError):
+            if method == "POST":
+                raise
+        return await self._send(method, url, **request)
+
+    async def _send(self, method: str, url: str, **request: Any) -> tuple[int, bytes]:
+        async with self._access.session.request(method, url, timeout=self._limits, **request) as answer:
+            return answer.status, await answer.read()
 
 
 class _Absent(Refused):

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from tidegate.core.labels import MANAGED_BY, MANAGER, OWNER, RECORD, ROUTE_API_VERSION, ROUTE_KIND
+from tidegate.core.labels import KIND, MANAGED_BY, MANAGER, OWNER, RECORD, ROUTE_API_VERSION, ROUTE_KIND
 from tidegate.core.merge import plain
 from tidegate.core.ownership import owner_references
 from tidegate.core.plan import Plan
@@ -68,15 +68,17 @@ def reweighted(live: Mapping[str, Any], weights: Mapping[str, int], annotation: 
     for rule in spec.get("rules", ()):
         for backend in rule.get("backendRefs", ()):
             backend["weight"] = weights.get(backend.get("name"), 0)
-    kept = {key: plain(metadata[key]) for key in ("labels", "ownerReferences") if key in metadata}
+    labels = {key: value for key, value in (metadata.get("labels") or {}).items() if key in {MANAGED_BY, OWNER}}
+    owners = [plain(owner) for owner in metadata.get("ownerReferences") or () if owner.get("kind") == KIND]
     return {
         "apiVersion": ROUTE_API_VERSION,
         "kind": ROUTE_KIND,
         "metadata": {
             "name": metadata["name"],
             "namespace": metadata["namespace"],
-            **kept,
+            "labels": labels,
             "annotations": {RECORD: annotation},
+            "ownerReferences": owners,
             **_precondition(metadata["uid"], metadata["resourceVersion"]),
         },
         "spec": spec,
