@@ -2,10 +2,10 @@
 
 from dataclasses import replace
 
-from tidegate.core.begin import finished, not_confirmed
+from tidegate.core import waits
+from tidegate.core.begin import finished
 from tidegate.core.decision import Decision, Situation
 from tidegate.core.observed import Judgement
-from tidegate.core.plan import Step
 from tidegate.core.reasons import Reason
 from tidegate.core.record import Rollout, Stopwatch
 from tidegate.core.values import Unavailable
@@ -21,23 +21,18 @@ def _rollout(s: Situation) -> Rollout:
     return s.record.rollout
 
 
-def _next(s: Situation, rollout: Rollout) -> Step | None:
-    if rollout.direct and rollout.weight < s.plan.steps[-1].weight:
-        return s.plan.steps[-1]
-    return s.plan.step_after(rollout.weight)
-
-
 def settled(s: Situation) -> Decision | None:
-    """Before the first weight: the route names the canary at 0, confirmed, and its pods have been ready for a moment."""
+    """Before the first weight: the canary is named at 0, confirmed, and its pods have been ready for a moment."""
     rollout = _rollout(s)
-    target = _next(s, rollout)
-    if rollout.weight > 0 or target is None:
+    if rollout.weight > 0:
         return None
-    facts, needed = s.facts(rollout.canary), s.plan.pods_for(target.weight)
-    if facts.endpoints < needed:
-        return _waiting(s, rollout, needed)
-    if not s.confirmed():
-        return not_confirmed(s, rollout)
+    missing = waits.for_pods(s, rollout)
+    if missing is not None:
+        # Pods that went and came again have to settle again.
+        return missing if rollout.hold is None else s.roll(replace(rollout, hold=None), missing.reason, missing.message)
+    unconfirmed = waits.for_router(s, rollout)
+    if unconfirmed is not None:
+        return unconfirmed
     if rollout.hold is None:
         clock = replace(rollout, hold=Stopwatch(since=s.now))
         return s.roll(clock, Reason.WAITING_FOR_ROUTE, f"{rollout.canary.name} is ready")
@@ -50,8 +45,9 @@ def settled(s: Situation) -> Decision | None:
 def confirm(s: Situation) -> Decision | None:
     """The router has taken a weight: the clock of the step starts."""
     rollout = _rollout(s)
-    if not s.confirmed():
-        return not_confirmed(s, rollout)
+    unconfirmed = waits.for_router(s, rollout)
+    if unconfirmed is not None:
+        return unconfirmed
     if rollout.hold is not None:
         return None
     clock = replace(rollout, hold=Stopwatch(since=s.now))
@@ -67,7 +63,7 @@ def held(s: Situation) -> Decision | None:
     left = hold - rollout.hold.elapsed(s.now)
     if left <= 0:
         return None
-    return s.stay(Reason.HOLDING, f"{rollout.weight}% for another {left:.0f}s of {hold:g}s", requeue=left)
+    return s.stay(Reason.HOLDING, f"{rollout.weight}% is held for {hold:g}s", requeue=left)
 
 
 def in_favour(s: Situation) -> Decision | None:
@@ -87,31 +83,30 @@ def in_favour(s: Situation) -> Decision | None:
         return s.stay(Reason.EVIDENCE_MISSING, f"no fresh evidence at {rollout.weight}% yet")
     if judged.held is not None:
         return s.stay(Reason.GATHERING_EVIDENCE, judged.held)
-    if judged.suspected:
-        return s.stay(Reason.SUSPECTED, _findings(judged))
-    if not judged.healthy:
-        return s.stay(Reason.GATHERING_EVIDENCE, _findings(judged))
-    return None
+    if judged.healthy and not judged.suspected:
+        return None
+    return s.stay(Reason.SUSPECTED if judged.suspected else Reason.GATHERING_EVIDENCE, _findings(judged))
 
 
 def enough_pods(s: Situation) -> Decision | None:
-    """The canary has the pods that the next weight needs, and stable can still take everything back."""
+    """The canary has the pods that come next, all of them at the end, and stable can still take everything back.
+
+    A person's `promote` does without stable, which may be what the new version is to mend.
+    """
     rollout = _rollout(s)
-    target = _next(s, rollout)
-    if target is None:
-        return None
-    needed = s.plan.pods_for(target.weight)
-    if s.facts(rollout.canary).endpoints < needed:
-        return _waiting(s, rollout, needed)
-    if s.record.stable is not None and s.facts(s.record.stable).endpoints == 0:
-        return s.stay(Reason.NO_ENDPOINTS, "stable has no ready endpoint: nothing is raised")
+    missing = waits.for_pods(s, rollout)
+    if missing is not None:
+        return missing
+    raising = s.target(rollout) is not None and not rollout.unheld
+    if raising and s.record.stable is not None and s.facts(s.record.stable).endpoints == 0:
+        return s.stay(Reason.NO_ENDPOINTS, "stable has no ready endpoint: nothing is raised but by annotation promote")
     return None
 
 
 def advance(s: Situation) -> Decision | None:
     """The next weight."""
     rollout = _rollout(s)
-    target = _next(s, rollout)
+    target = s.target(rollout)
     if target is None:
         return None
     raised = replace(
@@ -132,13 +127,6 @@ def promote(s: Situation) -> Decision:
     rollout = _rollout(s)
     message = f"version {rollout.canary.version.number} serves all requests"
     return s.go(finished(s.record, rollout, s.now), Reason.PROMOTED, message)
-
-
-def _waiting(s: Situation, rollout: Rollout, needed: int) -> Decision:
-    facts = s.facts(rollout.canary)
-    why = f": {facts.obstacle.message}" if facts.obstacle else ""
-    message = f"{facts.endpoints} of {needed} pods of {rollout.canary.name} ready{why}"
-    return s.stay(Reason.WAITING_FOR_PODS, message)
 
 
 def _findings(judged: Judgement) -> str:

@@ -2,9 +2,11 @@
 
 from dataclasses import replace
 
-from tidegate.core.decision import MEMORY, Decision, Situation, handle, remember
+from tidegate.core import waits
+from tidegate.core.causes import ABORTED
+from tidegate.core.decision import MEMORY, REJECTIONS, Decision, Situation, handle, remember
 from tidegate.core.reasons import Reason
-from tidegate.core.record import Proven, Record, Retiring, Rollout, Stopwatch
+from tidegate.core.record import Parking, Proven, Record, Rejection, Retiring, Rollout, Stopwatch
 from tidegate.core.revert import MOST_TRIES
 from tidegate.core.values import Revision, Unavailable
 
@@ -27,6 +29,9 @@ def up_to_date(s: Situation) -> Decision | None:
         return None
     if isinstance(s.wished, Unavailable) or not s.wished.same_work(stable):
         return None
+    refusal = s.seen.route.refusal if s.seen.route else None
+    if refusal is not None:
+        return s.stay(Reason.ROUTE_NOT_ACCEPTED, refusal, stalled=True)
     return s.stay(Reason.UP_TO_DATE, f"version {stable.version.number} serves all requests")
 
 
@@ -48,12 +53,13 @@ def rejected(s: Situation) -> Decision | None:
 
 def parked(s: Situation) -> Decision | None:
     """A parked version waits for its next try; after the last one a person has to act."""
-    if s.record.rollout is not None or isinstance(s.wished, Unavailable):
-        return None
-    entry = next((p for p in s.record.parked if p.revision.same_work(s.wished)), None)
+    wished = None if s.record.rollout is not None or isinstance(s.wished, Unavailable) else s.wished
+    entry = next((p for p in s.record.parked if p.revision.same_work(wished)), None)
     if entry is None:
         return None
     number = entry.revision.version.number
+    if s.asked("abort", entry.revision, entry.attempt):
+        return s.go(_given_up(s, entry), Reason.ABORTED, f"version {number} is not tried again on request")
     if s.asked("retry", entry.revision, entry.attempt):
         left = tuple(p for p in s.record.parked if p != entry)
         record = replace(handle(s.record, "retry", entry.revision, entry.attempt), parked=left)
@@ -64,8 +70,27 @@ def parked(s: Situation) -> Decision | None:
     wait = entry.retry_at - s.now
     if wait <= 0:
         return None
-    message = f"version {number} is tried again in {wait:.0f}s ({entry.tries} of {MOST_TRIES}), last: {entry.message}"
+    message = f"version {number} is tried again later ({entry.tries} of {MOST_TRIES}), last: {entry.message}"
     return s.stay(Reason.RETRY_PENDING, message, requeue=wait)
+
+
+def _given_up(s: Situation, entry: Parking) -> Record:
+    refused = Rejection(
+        revision=entry.revision, attempt=entry.attempt, reason=Reason.ABORTED, message=ABORTED, at=s.now
+    )
+    return replace(
+        handle(s.record, "abort", entry.revision, entry.attempt),
+        parked=tuple(p for p in s.record.parked if p != entry),
+        rejected=(*s.record.rejected, refused)[-REJECTIONS:],
+        proven=tuple(p for p in s.record.proven if not p.revision.same_work(entry.revision)),
+    )
+
+
+def resting(s: Situation) -> Decision | None:
+    """`spec.paused`: nothing new is started. A first deployment is: nothing serves yet."""
+    if s.record.rollout is not None or s.record.stable is None or not s.plan.paused:
+        return None
+    return s.stay(Reason.PAUSED, "paused: nothing new is started")
 
 
 def begin(s: Situation) -> Decision | None:
@@ -92,23 +117,20 @@ def begin(s: Situation) -> Decision | None:
 
 
 def first(s: Situation) -> Decision | None:
-    """Nothing serves yet, so there is nothing to compare with: to 100 once ready."""
+    """Nothing serves yet, so there is nothing to compare with: to 100 once ready, if it is still wanted."""
     rollout = s.record.rollout
     if s.record.stable is not None or rollout is None:
         return None
-    facts, needed = s.facts(rollout.canary), s.plan.pods_for(100)
-    if facts.endpoints < needed:
-        why = f": {facts.obstacle.message}" if facts.obstacle else ""
-        return s.stay(Reason.WAITING_FOR_PODS, f"{facts.endpoints} of {needed} pods ready{why}")
-    if not s.confirmed():
-        return not_confirmed(s, rollout)
+    waiting = waits.for_pods(s, rollout) or waits.for_router(s, rollout) or unknown(s)
+    if waiting is not None:
+        return waiting
     return s.go(finished(s.record, rollout, s.now), Reason.PROMOTED, f"{rollout.canary.name} serves all requests")
 
 
 def finished(record: Record, rollout: Rollout, now: float) -> Record:
     """The record after a rollout that reached its end: the canary is stable, the old revision retires."""
     canary = rollout.canary
-    proven = (*(p for p in record.proven if p.revision != canary), Proven(revision=canary, at=now))
+    proven = (*(p for p in record.proven if not p.revision.same_work(canary)), Proven(revision=canary, at=now))
     # Whatever left for this one begins its time as a proven version when it stops to serve.
     if record.stable is not None:
         proven = tuple(replace(p, at=now) if p.revision == record.stable else p for p in proven)
@@ -122,23 +144,6 @@ def finished(record: Record, rollout: Rollout, now: float) -> Record:
         parked=tuple(p for p in record.parked if not p.revision.same_work(canary)),
         proven=proven[-MEMORY:],
     )
-
-
-def not_confirmed(s: Situation, rollout: Rollout) -> Decision:
-    """Say what the router says, or that it says nothing."""
-    refusal = s.seen.route.refusal if s.seen.route else None
-    if refusal is not None:
-        return s.stay(Reason.ROUTE_NOT_ACCEPTED, refusal, stalled=True)
-    waited = s.now - (rollout.raised if rollout.raised is not None else rollout.started)
-    if waited > ROUTER_PATIENCE:
-        message = f"no gateway has confirmed the route for {waited:.0f}s: check traffic.gateway.parentRefs"
-        return s.stay(Reason.ROUTE_NOT_ACCEPTED, message, stalled=True)
-    message = f"waiting for the router to confirm {rollout.weight}%"
-    return s.stay(Reason.WAITING_FOR_ROUTE, message, requeue=ROUTER_PATIENCE - waited + 0.1)
-
-
-#: How long (seconds) a router may take before its silence is called a refusal.
-ROUTER_PATIENCE = 30.0
 
 
 def _proven(s: Situation, canary: Revision) -> bool:

@@ -5,14 +5,18 @@ registry answers, the route was confirmed or stable is complete.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 
 from tidegate.core.decision import Situation
 from tidegate.core.observed import Judgement
 from tidegate.core.reasons import Reason
-from tidegate.core.record import Rollout, Verdict
+from tidegate.core.record import Record, Rollout, Verdict
 from tidegate.core.values import Revision
 
 MODEL_CONTAINER = "model"
+ABORTED = "aborted by annotation"
+#: Characters kept of a cause: it is written into the route's annotations, which are bounded.
+LONGEST = 500
 
 
 def breached(s: Situation, rollout: Rollout) -> Verdict | None:
@@ -38,7 +42,7 @@ def crashed(s: Situation, rollout: Rollout) -> Verdict | None:
     said = f": {ended[0].message}" if ended and ended[0].message else ""
     how = f"exited with code {ended[0].code}" if ended else "was restarted"
     pod = ended[0].pod if ended else fresh[0]
-    message = f"pod {pod} {how} at {rollout.weight}% of the traffic{said}"
+    message = f"pod {pod} {how} while the version had traffic{said}"
     return Verdict(reason=Reason.CRASHED, message=message, rejects=True, at=s.now)
 
 
@@ -54,7 +58,7 @@ def aborted(s: Situation, rollout: Rollout) -> Verdict | None:
     """A person said so."""
     if not s.asked("abort", rollout.canary, rollout.attempt):
         return None
-    return Verdict(reason=Reason.ABORTED, message="aborted by annotation", rejects=True, at=s.now)
+    return Verdict(reason=Reason.ABORTED, message=ABORTED, rejects=True, at=s.now)
 
 
 def unwanted(s: Situation, rollout: Rollout) -> Verdict | None:
@@ -69,29 +73,37 @@ def unwanted(s: Situation, rollout: Rollout) -> Verdict | None:
 
 
 def overdue(s: Situation, rollout: Rollout) -> Verdict | None:
-    """The rollout took longer than `rollout.deadline`; pauses don't count."""
-    if rollout.deadline.elapsed(s.now) <= s.plan.deadline:
+    """The rollout took longer than `rollout.deadline`; pauses don't count. Nothing to go back to, nothing to end."""
+    if s.record.stable is None or rollout.deadline.elapsed(s.now) < s.plan.deadline:
         return None
     message = f"the rollout did not finish within rollout.deadline ({s.plan.deadline:g}s); it reached {rollout.weight}%"
     return Verdict(reason=Reason.DEADLINE_EXCEEDED, message=message, rejects=False, at=s.now)
 
 
 def never_ready(s: Situation, rollout: Rollout) -> Verdict | None:
-    """The revision had no traffic yet and did not get ready within `rollout.progressDeadline`."""
-    if rollout.canary_since is not None or rollout.deadline.elapsed(s.now) <= s.plan.progress_deadline:
+    """The revision had no traffic yet and did not get ready within `rollout.progressDeadline`.
+
+    One that is ready and waits for something else (the router, the registry, stable) has done its part.
+    """
+    if rollout.canary_since is not None or rollout.deadline.elapsed(s.now) < s.plan.progress_deadline:
         return None
-    facts = s.facts(rollout.canary)
+    facts, needed = s.facts(rollout.canary), s.pods_needed(rollout)
+    if facts.endpoints >= needed:
+        return None
     reason = facts.obstacle.reason if facts.obstacle else Reason.PROGRESS_DEADLINE_EXCEEDED
-    detail = f": {facts.obstacle.message}" if facts.obstacle else f" ({facts.endpoints} of {facts.pods} pods ready)"
+    detail = f": {facts.obstacle.message}" if facts.obstacle else f" ({facts.endpoints} of {needed} pods ready)"
     message = f"not ready within rollout.progressDeadline ({s.plan.progress_deadline:g}s){detail}"
     return Verdict(reason=reason, message=message, rejects=False, at=s.now)
 
 
-CAUSES: tuple[Callable[[Situation, Rollout], Verdict | None], ...] = (
+Cause = Callable[[Situation, Rollout], Verdict | None]
+CAUSES: tuple[Cause, ...] = (
+    # what rejects
     breached,
     crashed,
-    endpoints_lost,
     aborted,
+    # what parks
+    endpoints_lost,
     unwanted,
     overdue,
     never_ready,
@@ -103,4 +115,33 @@ def cause(s: Situation) -> Verdict | None:
     rollout = s.record.rollout
     if rollout is None or rollout.verdict is not None:
         return None
-    return next((verdict for find in CAUSES if (verdict := find(s, rollout)) is not None), None)
+    return _first(s, rollout, CAUSES)
+
+
+def second_cause(s: Situation, rollout: Rollout, verdict: Verdict) -> Verdict | None:
+    """A cause to reject a rollout that was ended by one which only parks it.
+
+    A person's word is heard until the end is filed. Endpoints, pods and counters are told of in three ways: what says
+    why the endpoints went may come last.
+    """
+    if verdict.rejects:
+        return None
+    return _first(s, rollout, (breached, crashed, aborted) if verdict.reason is Reason.ENDPOINTS_LOST else (aborted,))
+
+
+def time_left(s: Situation, record: Record) -> list[float]:
+    """Seconds until each deadline of a record's rollout that still lies ahead; none while its clock stands."""
+    rollout = record.rollout
+    if rollout is None or rollout.verdict is not None or rollout.deadline.since is None:
+        return []
+    spent = rollout.deadline.elapsed(s.now)
+    ahead = [s.plan.deadline] if record.stable is not None else []
+    ahead += [s.plan.progress_deadline] if rollout.canary_since is None else []
+    return [deadline - spent for deadline in ahead if deadline > spent]
+
+
+def _first(s: Situation, rollout: Rollout, causes: tuple[Cause, ...]) -> Verdict | None:
+    found = next((verdict for find in causes if (verdict := find(s, rollout)) is not None), None)
+    if found is None or len(found.message) <= LONGEST:
+        return found
+    return replace(found, message=f"{found.message[: LONGEST - 1]}…")

@@ -8,9 +8,10 @@ changes is a `Record`; the loop writes it to the route in one compare-and-set.
 from collections.abc import Callable
 from dataclasses import replace
 
+from tidegate.core import waits
 from tidegate.core.advance import advance, confirm, enough_pods, held, in_favour, promote, settled
-from tidegate.core.begin import begin, first, parked, rejected, unknown, up_to_date
-from tidegate.core.causes import cause, crashed
+from tidegate.core.begin import begin, first, parked, rejected, resting, unknown, up_to_date
+from tidegate.core.causes import cause, second_cause, time_left
 from tidegate.core.decision import Decision, Situation, handle
 from tidegate.core.observed import Observed
 from tidegate.core.plan import Plan
@@ -19,33 +20,6 @@ from tidegate.core.record import Record, Rollout
 from tidegate.core.retire import retire
 from tidegate.core.revert import filed, reverting
 from tidegate.core.revision import wished_revision
-
-
-def decide(plan: Plan, record: Record, seen: Observed) -> Decision:
-    """What the record is to be now, and why. Total: every situation has an answer.
-
-    Where nothing else is to be written, a revision on its way out takes its next step.
-    """
-    wished = wished_revision(plan, record, seen.wanted, seen.preset)
-    situation = Situation(plan=plan, record=record, seen=seen, wished=wished)
-    decision = next(found for rule in RULES if (found := rule(situation)) is not None)
-    if decision.record == record and not plan.deleting:
-        decision = retire(situation, decision)
-    return _woken(situation, decision)
-
-
-def _woken(s: Situation, decision: Decision) -> Decision:
-    # Deadlines come due by the clock alone, whatever rule spoke.
-    rollout = decision.record.rollout
-    if rollout is None or rollout.deadline.since is None or rollout.verdict is not None:
-        return decision
-    spent = rollout.deadline.elapsed(s.now)
-    due = [s.plan.deadline - spent]
-    if rollout.canary_since is None:
-        due.append(s.plan.progress_deadline - spent)
-    if decision.requeue is not None:
-        due.append(decision.requeue)
-    return replace(decision, requeue=max(0.0, min(due)))
 
 
 def deleting(s: Situation) -> Decision | None:
@@ -58,17 +32,16 @@ def ended(s: Situation) -> Decision | None:
     rollout = s.record.rollout
     if rollout is None or rollout.verdict is None:
         return None
-    verdict = rollout.verdict
-    if rollout.weight > 0:
-        record = reverting(s, rollout, verdict)
-        if record == s.record:
-            return s.stay(Reason.NO_ENDPOINTS, f"{verdict.message}; stable has no ready endpoint to take the traffic")
+    verdict = second_cause(s, rollout, rollout.verdict) or rollout.verdict
+    record = reverting(s, rollout, verdict)
+    if record != s.record:
         return s.go(record, verdict.reason, verdict.message)
-    if not s.confirmed():
-        return s.stay(verdict.reason, f"{verdict.message}; waiting for the router to confirm")
-    if verdict.reason is Reason.ENDPOINTS_LOST:
-        # Endpoints and pods are told of by two watches; the one that says why may come last.
-        verdict = crashed(s, rollout) or verdict
+    if rollout.weight > 0:
+        return s.stay(Reason.NO_ENDPOINTS, f"{verdict.message}; stable has no ready endpoint to take the traffic")
+    if rollout.canary_since is not None:
+        unconfirmed = waits.unconfirmed(s, verdict.message, since=verdict.at)
+        if unconfirmed is not None:
+            return unconfirmed
     return s.go(filed(s.record, rollout, verdict, s.now), verdict.reason, verdict.message)
 
 
@@ -80,6 +53,20 @@ def revert(s: Situation) -> Decision | None:
     return s.go(reverting(s, rollout, verdict), verdict.reason, verdict.message)
 
 
+def foreign(s: Situation) -> Decision | None:
+    """The route of our name is not ours: nothing of ours gets requests, and there is nothing to write."""
+    return taken(s) if s.seen.route is None else None
+
+
+def unrouted(s: Situation) -> Decision | None:
+    """The route is gone, and the record is what status kept: stable gets all, and the steps start anew."""
+    rollout = s.record.rollout
+    if s.seen.route is not None or rollout is None or rollout.weight == 0:
+        return None
+    lowered = replace(rollout, weight=0, raised=None, hold=None)
+    return s.roll(lowered, Reason.ROUTE_MISSING, "the route is missing: it is made anew with everything on stable")
+
+
 def taken(s: Situation) -> Decision | None:
     """An older object claims the same parent, host and match."""
     if s.seen.taken_by is None:
@@ -89,13 +76,10 @@ def taken(s: Situation) -> Decision | None:
 
 
 def paused(s: Situation) -> Decision | None:
-    """`spec.paused` or the annotation: weights and clocks stand still. A first deployment goes on: nothing serves yet."""
+    """`spec.paused` or the annotation: weights and clocks stand still."""
     rollout = s.record.rollout
-    by_annotation = rollout is not None and s.asked("pause", rollout.canary, rollout.attempt)
-    if not (s.plan.paused or by_annotation) or s.record.stable is None:
+    if rollout is None or not (s.plan.paused or s.asked("pause", rollout.canary, rollout.attempt)):
         return None
-    if rollout is None:
-        return None if up_to_date(s) else s.stay(Reason.PAUSED, "paused; nothing new is started")
     message = f"paused at {rollout.weight}%"
     hold = rollout.hold.stopped(s.now) if rollout.hold else None
     standing = replace(rollout, deadline=rollout.deadline.stopped(s.now), hold=hold)
@@ -124,9 +108,12 @@ def hastened(s: Situation) -> Decision | None:
     return s.go(replace(record, rollout=fast), Reason.ADVANCING, "promote: the remaining holds are skipped")
 
 
-RULES: tuple[Callable[[Situation], Decision | None], ...] = (
+Rule = Callable[[Situation], Decision | None]
+RULES: tuple[Rule, ...] = (
     deleting,
     # danger first
+    foreign,
+    unrouted,
     ended,
     revert,
     # nothing below lowers risk
@@ -138,6 +125,7 @@ RULES: tuple[Callable[[Situation], Decision | None], ...] = (
     up_to_date,
     rejected,
     parked,
+    resting,
     begin,
     hastened,
     settled,
@@ -148,3 +136,25 @@ RULES: tuple[Callable[[Situation], Decision | None], ...] = (
     advance,
     promote,
 )
+
+
+def decide(plan: Plan, record: Record, seen: Observed, *, rules: tuple[Rule, ...] = RULES) -> Decision:
+    """What the record is to be now, and why. Total: every situation has an answer.
+
+    Where nothing else is to be written, a revision on its way out takes its next step. Other `rules` than these are for
+    tests that want to see them missed.
+    """
+    wished = wished_revision(plan, record, seen.wanted, seen.preset)
+    situation = Situation(plan=plan, record=record, seen=seen, wished=wished)
+    decision = next(found for rule in rules if (found := rule(situation)) is not None)
+    if decision.record == record and not plan.deleting:
+        decision = retire(situation, decision)
+    return _woken(situation, decision)
+
+
+def _woken(s: Situation, decision: Decision) -> Decision:
+    # Deadlines come due by the clock alone, whatever rule spoke.
+    due = time_left(s, decision.record)
+    if decision.requeue is not None:
+        due.append(decision.requeue)
+    return replace(decision, requeue=min(due, default=None))

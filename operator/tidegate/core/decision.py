@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 from tidegate.core.observed import Observed, RevisionFacts
-from tidegate.core.plan import Plan
+from tidegate.core.plan import Plan, Step
 from tidegate.core.reasons import Reason
 from tidegate.core.record import Handled, Past, Record, Rollout
 from tidegate.core.values import Revision, Unavailable
@@ -42,6 +42,18 @@ class Situation:
         """What is seen of a revision's pods."""
         return self.seen.of(revision.name)
 
+    def target(self, rollout: Rollout) -> Step | None:
+        """The step that comes next, None at the last one."""
+        last = self.plan.steps[-1]
+        if rollout.direct and rollout.weight < last.weight:
+            return last
+        return self.plan.step_after(rollout.weight)
+
+    def pods_needed(self, rollout: Rollout) -> int:
+        """Ready pods that the canary's next weight takes; all of them at the end, and where nothing serves yet."""
+        target = self.target(rollout)
+        return self.plan.pods_for(100 if self.record.stable is None or target is None else target.weight)
+
     def confirmed(self) -> bool:
         """Whether the router has confirmed exactly the weights that the record asks for."""
         route = self.seen.route
@@ -54,9 +66,7 @@ class Situation:
             return False
         return Handled(action=action, value=value) not in self.record.handled
 
-    def stay(
-        self, reason: Reason, message: str, *, stalled: bool = False, requeue: float | None = None
-    ) -> Decision:
+    def stay(self, reason: Reason, message: str, *, stalled: bool = False, requeue: float | None = None) -> Decision:
         """Change nothing, and say why."""
         return Decision(record=self.record, reason=reason, message=message, stalled=stalled, requeue=requeue)
 
@@ -71,6 +81,9 @@ class Situation:
 
 MEMORY = 50  # entries kept of each list in the record
 PAST = 20  # ended attempts kept
+#: Rejections kept: forgetting one means to try it again, so they get more room. Full lists stay within the 256 KiB
+#: that Kubernetes gives to all annotations of an object together.
+REJECTIONS = 100
 
 
 def action_value(revision: Revision, attempt: int) -> str:
@@ -81,6 +94,8 @@ def action_value(revision: Revision, attempt: int) -> str:
 def handle(record: Record, action: str, revision: Revision, attempt: int) -> Record:
     """Remember that an action was done; a leftover annotation then does nothing."""
     done = Handled(action=action, value=action_value(revision, attempt))
+    if done in record.handled:
+        return record
     return replace(record, handled=(*record.handled, done)[-MEMORY:])
 
 

@@ -18,7 +18,6 @@ class Reason(StrEnum):
     ADVANCING = "Advancing"
     PROMOTED = "Promoted"
     PAUSED = "Paused"
-    RETIRING = "Retiring"
     DELETING = "Deleting"
     RETRY_PENDING = "RetryPending"
     # reverts that reject
@@ -87,7 +86,6 @@ MEANING: Mapping[Reason, str] = {
     Reason.PROMOTED: "The rollout is finished: the new version serves all requests and is stable now.",
     Reason.PAUSED: "Paused by `spec.paused` or the annotation `tidegate.dev/pause`: weight and clocks "
     "stand, reverts go on.",
-    Reason.RETIRING: "A revision without traffic is drained, taken out of the route, and then its pods are removed.",
     Reason.DELETING: "The object is being deleted.",
     Reason.RETRY_PENDING: "A parked revision is tried again at `status.parked[].retryAt`, if it is still wanted.",
     Reason.GUARD_BREACHED: "A guard's limit was exceeded. Rejected: not tried again by itself. Mend the model and "

@@ -10,7 +10,7 @@ from tidegate.core.guards import Finding
 from tidegate.core.observed import Judgement, Observed
 from tidegate.core.plan import Plan
 from tidegate.core.reasons import Reason
-from tidegate.core.record import Record
+from tidegate.core.record import Leaving, Record
 from tidegate.core.revision import serving_digest, wished_revision
 from tidegate.core.values import Unavailable
 
@@ -63,11 +63,12 @@ def report(plan: Plan, decision: Decision, seen: Observed) -> Report:
     route = seen.route
     confirmed = route is not None and route.confirmed
     judged = seen.evidence if isinstance(seen.evidence, Judgement) else None
+    told = conditions(plan, decision, seen)
     current = judged is not None and rollout is not None and judged.canary == rollout.canary.name
     return Report(
         generation=plan.generation,
-        phase=phase(decision),
-        conditions=conditions(plan, decision, seen),
+        phase=phase(decision, ready=told[0].status is True),
+        conditions=told,
         record=record,
         weights=dict(route.weights) if confirmed and route is not None else None,
         step=sum(1 for step in plan.steps if rollout is not None and step.weight <= rollout.weight),
@@ -76,30 +77,29 @@ def report(plan: Plan, decision: Decision, seen: Observed) -> Report:
     )
 
 
-def phase(decision: Decision) -> Phase:
-    """The word for a decision."""
+def phase(decision: Decision, *, ready: bool) -> Phase:
+    """The word for a decision; `ready` is the condition's."""
     rollout = decision.record.rollout
-    if decision.reason is Reason.DELETING:
-        return Phase.DELETING
-    if decision.stalled:
-        return Phase.STALLED
-    if decision.reason is Reason.PAUSED:
-        return Phase.PAUSED
-    if rollout is not None:
-        if rollout.verdict is not None:
-            return Phase.REVERTING
-        return Phase.PROGRESSING if rollout.weight > 0 else Phase.STARTING
-    if decision.record.stable is None:
-        return Phase.PENDING
-    return Phase.READY if decision.reason in {Reason.UP_TO_DATE, Reason.PROMOTED} else Phase.WAITING
+    words = (
+        (decision.reason is Reason.DELETING, Phase.DELETING),
+        (decision.stalled, Phase.STALLED),
+        (decision.reason is Reason.PAUSED, Phase.PAUSED),
+        (rollout is not None and rollout.verdict is not None, Phase.REVERTING),
+        (rollout is not None and rollout.weight > 0, Phase.PROGRESSING),
+        (rollout is not None, Phase.STARTING),
+        (decision.record.stable is None, Phase.PENDING),
+        (ready, Phase.READY),
+    )
+    return next((word for holds, word in words if holds), Phase.WAITING)
 
 
 def conditions(plan: Plan, decision: Decision, seen: Observed) -> tuple[Condition, ...]:
-    """All conditions of the object, each from its own facts."""
-    available = _available(decision.record, seen)
+    """All conditions of the object, each from its own facts; `Ready` is the first."""
+    available, accepted = _available(decision.record, seen), _accepted(seen)
+    routed = _routed(decision.record, seen)
     return (
-        _ready(plan, decision, seen, available),
-        _reconciling(decision),
+        _ready(plan, decision, seen, available if routed else accepted),
+        _reconciling(decision, routed=routed),
         Condition(
             type="Stalled",
             status=decision.stalled,
@@ -109,15 +109,27 @@ def conditions(plan: Plan, decision: Decision, seen: Observed) -> tuple[Conditio
         available,
         _resolved(plan, decision, seen),
         _evidence(decision.record, seen),
-        _accepted(seen),
+        accepted,
     )
+
+
+def _routed(record: Record, seen: Observed) -> bool:
+    """Whether the router is known to do what the record says.
+
+    One that did and is only being told of a revision without weight that leaves still does.
+    """
+    route = seen.route
+    if route is None or route.refusal is not None or dict(route.weights) != record.weights():
+        return False
+    return route.confirmed or any(leaving.stage is Leaving.UNROUTED for leaving in record.retiring)
 
 
 def _only(decision: Decision, *, when: bool) -> str:
     return decision.message if when else ""
 
 
-def _ready(plan: Plan, decision: Decision, seen: Observed, available: Condition) -> Condition:
+def _ready(plan: Plan, decision: Decision, seen: Observed, served: Condition) -> Condition:
+    # `served` says whether requests reach what the record names: endpoints, or before that, the route.
     record = decision.record
     wished = wished_revision(plan, record, seen.wanted, seen.preset)
     serves = record.stable is not None and record.rollout is None
@@ -125,19 +137,22 @@ def _ready(plan: Plan, decision: Decision, seen: Observed, available: Condition)
     asked = _unchanged(plan, record) if isinstance(wished, Unavailable) else wished.same_work(record.stable)
     if not (serves and asked) or decision.stalled:
         return Condition(type="Ready", status=False, reason=decision.reason, message=decision.message)
-    if available.status is not True:
-        return Condition(type="Ready", status=False, reason=available.reason, message=available.message)
+    if served.status is not True:
+        return Condition(type="Ready", status=False, reason=served.reason, message=served.message)
     return Condition(type="Ready", status=True, reason=decision.reason, message=decision.message)
 
 
 def _unchanged(plan: Plan, record: Record) -> bool:
     stable = record.stable
-    return stable is not None and (stable.serving, stable.version.model) == (serving_digest(plan.serving), plan.model)
+    if stable is None or (stable.serving, stable.version.model) != (serving_digest(plan.serving), plan.model):
+        return False
+    return not plan.pointer.pinned or plan.pointer.value == stable.version.number
 
 
-def _reconciling(decision: Decision) -> Condition:
+def _reconciling(decision: Decision, *, routed: bool) -> Condition:
     record = decision.record
-    busy = record.rollout is not None or record.stable is None or decision.reason is Reason.RETRY_PENDING
+    coming = decision.reason in {Reason.RETRY_PENDING, Reason.STARTING}
+    busy = record.rollout is not None or record.stable is None or not routed or coming
     going = busy and not decision.stalled and decision.reason is not Reason.DELETING
     return Condition(type="Reconciling", status=going, reason=decision.reason, message=_only(decision, when=going))
 

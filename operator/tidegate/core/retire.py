@@ -1,4 +1,4 @@
-"""The way out of a revision without weight: weight 0, confirmed, drained, out of the route, confirmed, pods, Service."""
+"""The way out: weight 0, confirmed, drained, out of the route, confirmed; then pods and Service may go."""
 
 from dataclasses import replace
 
@@ -31,5 +31,3 @@ def retire(s: Situation, decision: Decision) -> Decision:
 
 def _with(record: Record, head: Retiring) -> Record:
     return replace(record, retiring=(head, *record.retiring[1:]))
-
-

@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from tidegate.core.decision import MEMORY, Situation, handle, remember
+from tidegate.core.decision import MEMORY, REJECTIONS, Situation, handle, remember
 from tidegate.core.reasons import Reason
 from tidegate.core.record import Parking, Record, Rejection, Retiring, Rollout, Verdict
 
@@ -10,23 +10,26 @@ FIRST_RETRY = 60.0
 LAST_RETRY = 3600.0
 MOST_TRIES = 5
 #: Ends that say nothing against the revision: it is tried again as soon as it is wanted again.
-BLAMELESS = frozenset({Reason.WITHDRAWN, Reason.SUPERSEDED})
+BLAMELESS = frozenset({Reason.WITHDRAWN, Reason.SUPERSEDED, Reason.INVALID_SPEC})
 
 
 def reverted(record: Record, verdict: Verdict, *, stable_endpoints: int, canary_endpoints: int) -> Record:
     """The record with the verdict and, where somebody can take the traffic, all of it on stable.
 
     Weights stay while stable has no ready endpoint and the canary has; they follow in the pass that sees one. A
-    canary without endpoints loses its weight in any case. Nothing else of the record changes.
+    canary without endpoints loses its weight in any case. A verdict that is there already stays, unless it only parks
+    and the new one rejects. Nothing else of the record changes.
     """
     rollout = record.rollout
     if rollout is None:
         return record
-    kept = rollout.verdict or verdict
+    kept = rollout.verdict
+    if kept is None or (verdict.rejects and not kept.rejects):
+        kept = verdict
     possible = record.stable is None or stable_endpoints > 0 or canary_endpoints == 0
     weight = 0 if possible else rollout.weight
     changed = replace(record, rollout=replace(rollout, verdict=kept, weight=weight))
-    if verdict.reason is Reason.ABORTED:
+    if kept.reason is Reason.ABORTED:
         changed = handle(changed, "abort", rollout.canary, rollout.attempt)
     return changed
 
@@ -34,9 +37,7 @@ def reverted(record: Record, verdict: Verdict, *, stable_endpoints: int, canary_
 def reverting(s: Situation, rollout: Rollout, verdict: Verdict) -> Record:
     """`reverted` with the endpoints that are seen."""
     stable = s.facts(s.record.stable).endpoints if s.record.stable else 0
-    return reverted(
-        s.record, verdict, stable_endpoints=stable, canary_endpoints=s.facts(rollout.canary).endpoints
-    )
+    return reverted(s.record, verdict, stable_endpoints=stable, canary_endpoints=s.facts(rollout.canary).endpoints)
 
 
 def filed(record: Record, rollout: Rollout, verdict: Verdict, now: float) -> Record:
@@ -53,7 +54,9 @@ def filed(record: Record, rollout: Rollout, verdict: Verdict, now: float) -> Rec
         )
         others = tuple(r for r in record.rejected if not r.revision.same_work(canary))
         parked = tuple(p for p in record.parked if not p.revision.same_work(canary))
-        return replace(ended, rejected=(*others, entry)[-MEMORY:], parked=parked)
+        # What was rejected has to earn its way up in steps again, also where a person asks for it.
+        proven = tuple(p for p in record.proven if not p.revision.same_work(canary))
+        return replace(ended, rejected=(*others, entry)[-REJECTIONS:], parked=parked, proven=proven)
     return replace(ended, parked=(*_parked_others(record, rollout), _parking(record, rollout, verdict, now))[-MEMORY:])
 
 

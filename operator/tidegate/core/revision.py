@@ -42,16 +42,22 @@ def known_revisions(record: Record) -> tuple[Revision, ...]:
 def wished_revision(plan: Plan, record: Record, wanted: VersionId | Unavailable, preset: str) -> Revision | Unavailable:
     """The revision that plan and registry ask for.
 
-    The same work under another preset is the revision that is known already: an upgrade of the operator makes none. A
-    pinned version that is known needs no registry.
+    The same work that still owns objects under another preset is that revision: an upgrade of the operator makes
+    none. One that owns nothing any more is made anew. A pinned version that is known needs no registry.
     """
-    digest = serving_digest(plan.serving)
-    for known in known_revisions(record):
-        if known.serving != digest or known.version.model != plan.model:
-            continue
-        pinned = plan.pointer.pinned and isinstance(wanted, Unavailable) and known.version.number == plan.pointer.value
-        if pinned or known.version == wanted:
-            return known
     if isinstance(wanted, Unavailable):
-        return wanted
-    return revision_of(plan.ref.name, wanted, plan.serving, preset)
+        pinned = _known_version(plan, record)
+        if pinned is None:
+            return wanted
+        wanted = pinned
+    wished = revision_of(plan.ref.name, wanted, plan.serving, preset)
+    return next((known for known in record.revisions() if known.same_work(wished)), wished)
+
+
+def _known_version(plan: Plan, record: Record) -> VersionId | None:
+    """A pinned version that the record remembers."""
+    if not plan.pointer.pinned:
+        return None
+    asked = (plan.model, plan.pointer.value)
+    versions = (revision.version for revision in known_revisions(record))
+    return next((version for version in versions if (version.model, version.number) == asked), None)
