@@ -1,0 +1,31 @@
+{{/*
+What the operator does, and nothing besides. No Secrets: credentials of pods are referred to, never read. No patch of a
+ModelDeployment itself: its spec belongs to people. No deletion of routes: they go with their owner, by the garbage
+collector.
+*/}}
+{{- define "tidegate.rules" -}}
+- apiGroups: [tidegate.dev]
+  resources: [modeldeployments]
+  verbs: [get, list, watch]
+- apiGroups: [tidegate.dev]
+  resources: [modeldeployments/status]
+  verbs: [patch]
+- apiGroups: [gateway.networking.k8s.io]
+  resources: [httproutes]
+  verbs: [get, list, watch, create, patch]
+- apiGroups: [apps]
+  resources: [deployments, controllerrevisions]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [""]
+  resources: [services, configmaps]
+  verbs: [get, list, watch, create, patch, delete]
+- apiGroups: [""]
+  resources: [pods]
+  verbs: [get, list, watch]
+- apiGroups: [discovery.k8s.io]
+  resources: [endpointslices]
+  verbs: [get, list, watch]
+- apiGroups: [events.k8s.io]
+  resources: [events]
+  verbs: [create]
+{{- end }}

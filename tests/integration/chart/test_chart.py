@@ -1,0 +1,263 @@
+"""The chart by itself: what Helm makes of it, and what it refuses."""
+
+import itertools
+import json
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import pytest
+import yaml
+from tests.integration.chart.helm import CHART, EVERYTHING, NAMESPACE, RELEASE, Helm, only
+
+from tidegate.adapters.kube import RESOURCES
+from tidegate.core.labels import KIND, ROUTE_KIND
+from tidegate.core.manifests import CHILD_KINDS
+from tidegate.intake.handlers import WATCHED
+from tidegate.settings import RegistrySettings, Settings
+
+CREDENTIALS = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", "MLFLOW_TRACKING_USERNAME")
+CLUSTER_WIDE = {"ClusterRole", "ClusterRoleBinding"}
+# What makes a value's effect visible that shows only together with another's.
+TOGETHER = {
+    "networkPolicy.from": {"networkPolicy.enabled": True},
+    "nameOverride": {"fullnameOverride": ""},
+}
+
+
+def leaves(tree: Mapping[str, Any], stop: frozenset[str], prefix: str = "") -> Iterator[str]:
+    for name, value in tree.items():
+        path = f"{prefix}{name}"
+        if isinstance(value, dict) and value and path not in stop:
+            yield from leaves(value, stop, f"{path}.")
+        else:
+            yield path
+
+
+def defaults() -> dict[str, Any]:
+    loaded = yaml.safe_load((CHART / "values.yaml").read_text())
+    assert isinstance(loaded, dict)
+    return loaded
+
+
+def environment(items: list[dict[str, Any]]) -> dict[str, Any]:
+    (container,) = only(items, "Deployment")["spec"]["template"]["spec"]["containers"]
+    return {entry["name"]: entry.get("value", entry.get("valueFrom")) for entry in container["env"]}
+
+
+def settings_under(variables: Mapping[str, Any], monkeypatch: pytest.MonkeyPatch) -> tuple[Settings, RegistrySettings]:
+    for name, value in variables.items():
+        if isinstance(value, str):
+            monkeypatch.setenv(name, value)
+    return Settings(), RegistrySettings()
+
+
+@pytest.mark.parametrize("values", [{}, {"namespaces": ["a", "b"]}, EVERYTHING], ids=["default", "namespaced", "all"])
+def test_lint_finds_nothing(helm: Helm, values: Mapping[str, Any]) -> None:
+    done = helm.run("lint", "--strict", str(CHART), values=values)
+    assert done.returncode == 0, done.stdout
+    assert not re.search(r"\[(WARNING|ERROR)\]", done.stdout), done.stdout
+
+
+def test_default_installation_is_one_operator_with_cluster_wide_rights(helm: Helm) -> None:
+    items = helm.render()
+    kinds = sorted(item["kind"] for item in items)
+    assert kinds == ["ClusterRole"] * 3 + ["ClusterRoleBinding", "Deployment", "Service", "ServiceAccount"]
+    deployment = only(items, "Deployment")
+    assert (deployment["spec"]["replicas"], deployment["spec"]["strategy"]) == (1, {"type": "Recreate"})
+
+
+def test_namespaced_installation_needs_nothing_of_the_cluster(helm: Helm) -> None:
+    items = helm.render({"namespaces": ["team-a", "team-b"], "rbac.aggregate": False})
+    assert not CLUSTER_WIDE & {item["kind"] for item in items}
+    for kind in ("Role", "RoleBinding"):
+        assert [item["metadata"]["namespace"] for item in items if item["kind"] == kind] == ["team-a", "team-b"]
+    bindings = [item for item in items if item["kind"] == "RoleBinding"]
+    account = {"kind": "ServiceAccount", "name": f"{RELEASE}-tidegate", "namespace": NAMESPACE}
+    assert all(binding["subjects"] == [account] for binding in bindings)
+
+
+def test_crd_comes_with_the_chart(helm: Helm) -> None:
+    items = helm.render(None, "--include-crds")
+    assert only(items, "CustomResourceDefinition")["metadata"]["name"] == "modeldeployments.tidegate.dev"
+
+
+def test_every_object_carries_the_recommended_labels(helm: Helm) -> None:
+    wanted = {"name", "instance", "version", "component", "part-of", "managed-by"}
+    for item in helm.render({"networkPolicy.enabled": True}):
+        labels = item["metadata"]["labels"]
+        assert {f"app.kubernetes.io/{label}" for label in wanted} | {"helm.sh/chart"} <= set(labels), item["kind"]
+
+
+def test_selectors_match_the_operators_pod_and_never_a_models(helm: Helm) -> None:
+    items = helm.render({"networkPolicy.enabled": True})
+    deployment = only(items, "Deployment")["spec"]
+    labels = deployment["template"]["metadata"]["labels"]
+    selectors = [
+        deployment["selector"]["matchLabels"],
+        only(items, "Service")["spec"]["selector"],
+        only(items, "NetworkPolicy")["spec"]["podSelector"]["matchLabels"],
+    ]
+    assert all(selector == selectors[0] for selector in selectors)
+    assert selectors[0].items() <= labels.items()
+    assert labels["app.kubernetes.io/managed-by"] != "tidegate"
+
+
+def test_two_releases_share_no_cluster_wide_name(helm: Helm) -> None:
+    def names(*options: str) -> set[tuple[str, str]]:
+        done = helm.run("template", RELEASE, str(CHART), *options)
+        items = [item for item in yaml.safe_load_all(done.stdout) if item]
+        return {(i["kind"], i["metadata"]["name"]) for i in items if i["kind"] in CLUSTER_WIDE}
+
+    assert names("--namespace", "one")
+    assert not names("--namespace", "one") & names("--namespace", "two")
+
+
+@pytest.mark.parametrize("path", sorted(EVERYTHING))
+def test_every_value_has_an_effect(helm: Helm, path: str) -> None:
+    together = TOGETHER.get(path, {})
+    assert helm.template({**together, path: EVERYTHING[path]}) != helm.template(together)
+
+
+def test_every_value_is_documented_tried_and_in_the_schema() -> None:
+    stop = frozenset(EVERYTHING)
+    documented = set(leaves(defaults(), stop))
+    schema = json.loads((CHART / "values.schema.json").read_text())
+    assert documented == set(EVERYTHING)
+
+    def described(node: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+        for name, child in node["properties"].items():
+            path = f"{prefix}{name}"
+            inner = "properties" in child and path not in stop
+            yield from described(child, f"{path}.") if inner else (path,)
+
+    assert set(described(schema)) - {"global"} == documented
+    lines = (CHART / "values.yaml").read_text().splitlines()
+    uncommented = [
+        line
+        for before, line in itertools.pairwise(lines)
+        if re.match(r" *\w+: *\S", line) and not before.lstrip().startswith("#")
+    ]
+    assert [line for line in uncommented if not re.match(r" *(cpu|memory):", line)] == []
+
+
+def test_default_value_differs_from_the_one_tried() -> None:
+    for path, value in EVERYTHING.items():
+        place: Any = defaults()
+        for name in path.split("."):
+            place = place[name]
+        assert place != value, path
+
+
+@pytest.mark.parametrize(
+    ("values", "said"),
+    [
+        ({"worker": 3}, "additional properties 'worker' not allowed"),
+        ({"image.tagg": "1"}, "'/image'"),
+        ({"workers": "many"}, "'/workers'"),
+        ({"workers": 0}, "'/workers'"),
+        ({"apiTimeout": 0}, "'/apiTimeout'"),
+        ({"registry.uri": "mlflow:5000"}, "'/registry/uri'"),
+        ({"registry.interval": -1}, "'/registry/interval'"),
+        ({"pods.trackingUri": "ftp://mlflow"}, "'/pods/trackingUri'"),
+        ({"http.port": 80}, "'/http/port'"),
+        ({"namespaces": "team-a"}, "'/namespaces'"),
+        ({"namespaces": ["Team A"]}, "'/namespaces/0'"),
+        ({"namespaces": ["a", "a"]}, "'/namespaces'"),
+        ({"logLevel": "verbose"}, "'/logLevel'"),
+        ({"podsImagePullPolicy": "Sometimes"}, "'/podsImagePullPolicy'"),
+        ({"rbac.create": "yes"}, "'/rbac/create'"),
+        ({"runtime.image": ""}, "'/runtime/image'"),
+        ({"imagePullSecrets": ["regcred"]}, "'/imagePullSecrets/0'"),
+        ({"podLabels": {"a": 1}}, "'/podLabels/a'"),
+        ({"affinity": {"podAfinity": {}}}, "'/affinity'"),
+    ],
+)
+def test_schema_refuses_with_the_path(helm: Helm, values: Mapping[str, Any], said: str) -> None:
+    done = helm.run("template", RELEASE, str(CHART), values=values)
+    assert done.returncode != 0
+    assert said in done.stderr
+
+
+def test_every_setting_is_a_variable_of_the_pod_and_no_other_is(helm: Helm) -> None:
+    wanted = {f"TIDEGATE_{name.upper()}" for name in Settings.model_fields}
+    wanted |= {f"MLFLOW_TRACKING_{name.upper()}" for name in RegistrySettings.model_fields}
+    assert set(environment(helm.render({"registry.existingSecret": "mlflow"}))) == wanted
+
+
+def test_chart_defaults_are_the_settings_own(helm: Helm, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    own, registry = Settings(), RegistrySettings()
+    assert settings_under(environment(helm.render()), monkeypatch) == (own, registry)
+
+
+def test_values_arrive_in_the_settings(helm: Helm, monkeypatch: pytest.MonkeyPatch) -> None:
+    settings, registry = settings_under(environment(helm.render(EVERYTHING)), monkeypatch)
+    assert settings == Settings.model_construct(
+        namespaces="team-a,team-b",
+        runtime_image="registry.example.com/ml/tidegate-runtime:0.1.0",
+        mlserver_image="registry.example.com/ml/mlserver:1",
+        image_pull_policy="Never",
+        pods_tracking_uri="http://mlflow.mlflow.svc:5000",
+        registry_interval=5.0,
+        workers=16,
+        http_host="::",
+        http_port=9090,
+        log_format="console",
+        log_level="debug",
+        api_timeout=2.5,
+    )
+    assert registry.uri == "https://mlflow.example.com/tracking"
+
+
+def test_credentials_are_referred_to_and_may_be_any_of_the_keys(helm: Helm) -> None:
+    variables = environment(helm.render({"registry.existingSecret": "mlflow"}))
+    for name in CREDENTIALS:
+        assert variables[name] == {"secretKeyRef": {"name": "mlflow", "key": name, "optional": True}}
+    assert not set(CREDENTIALS) & set(environment(helm.render()))
+
+
+def granted(rules: list[dict[str, Any]]) -> set[tuple[str, str, str]]:
+    return {
+        (group, resource, verb)
+        for rule in rules
+        for group in rule["apiGroups"]
+        for resource in rule["resources"]
+        for verb in rule["verbs"]
+    }
+
+
+def used() -> set[tuple[str, str, str]]:
+    """What the code does: it reads what it watches, and writes its own kinds, status and Events."""
+    reads = {(group, plural, verb) for group, _, plural, _, _ in WATCHED for verb in ("get", "list", "watch")}
+
+    def may(kind: str, *verbs: str, subresource: str = "") -> set[tuple[str, str, str]]:
+        resource = RESOURCES[kind]
+        group = resource.api_version.rpartition("/")[0]
+        return {(group, f"{resource.plural}{subresource}", verb) for verb in verbs}
+
+    writes = [may(kind, "create", "patch", "delete") for kind in CHILD_KINDS]
+    return reads.union(
+        *writes, may(ROUTE_KIND, "create", "patch"), may(KIND, "patch", subresource="/status"), may("Event", "create")
+    )
+
+
+def test_rights_are_what_the_code_uses_and_no_more(helm: Helm) -> None:
+    roles = [item for item in helm.render({"rbac.aggregate": False}) if item["kind"] == "ClusterRole"]
+    assert len(roles) == 1
+    assert granted(roles[0]["rules"]) == used()
+
+
+def test_rights_in_a_namespace_are_the_same(helm: Helm) -> None:
+    role = only(helm.render({"namespaces": ["team-a"], "rbac.aggregate": False}), "Role")
+    assert granted(role["rules"]) == used()
+
+
+def test_users_roles_are_joined_to_the_clusters_own(helm: Helm) -> None:
+    roles = {item["metadata"]["name"].rpartition("-")[2]: item for item in helm.render({"rbac.create": False})
+             if item["kind"] == "ClusterRole"}  # fmt: skip
+    assert set(roles) == {"view", "edit"}
+    prefix = "rbac.authorization.k8s.io/aggregate-to-"
+    assert {name: sorted(label.removeprefix(prefix) for label in role["metadata"]["labels"] if prefix in label)
+            for name, role in roles.items()} == {"view": ["view"], "edit": ["admin", "edit"]}  # fmt: skip
+    assert {resource for _, resource, _ in granted(roles["edit"]["rules"])} == {"modeldeployments"}
