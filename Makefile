@@ -7,7 +7,7 @@ export GIT_PYTHON_REFRESH := quiet
 export PYTHONDONTWRITEBYTECODE := 1
 
 .DEFAULT_GOAL := help
-.PHONY: help dev demo test check unit integration e2e bench generate lock format cluster-up cluster-down clean
+.PHONY: help dev demo test check unit integration e2e bench generate lock format wheels cluster-up cluster-down clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -53,6 +53,10 @@ e2e: dev ## on the whole embedded cluster
 bench: dev ## benchmarks into build/bench.json
 	@$(BIN)/python -m tests.bench
 
+wheels: dev ## download the hashed wheels that the Dockerfile builds from, into wheels/
+	@for f in operator runtime; do \
+	  $(BIN)/python -m pip download --quiet --require-hashes --only-binary=:all: -r requirements/$$f.txt -d wheels/$$f; done
+
 cluster-up: ## bring the embedded cluster up
 	@$(PYTHON) -m tests.cluster up
 
@@ -65,4 +69,4 @@ lock: dev ## pin requirements anew
 	    --no-header --python-version 3.11 requirements/$$f.in -o requirements/$$f.txt; done
 
 clean: ## remove what was built here (caches outside stay)
-	@rm -rf build dist $(VENV) .mypy_cache .ruff_cache .hypothesis .coverage*
+	@rm -rf build dist wheels $(VENV) .mypy_cache .ruff_cache .hypothesis .coverage*
