@@ -30,8 +30,8 @@ def decode(text: str) -> Record:
             from it; least of all that there is no record.
     """
     try:
-        fields = json.loads(text)
-    except ValueError as error:
+        fields = json.loads(text, parse_constant=_no_number)
+    except (ValueError, RecursionError) as error:
         raise UnreadableRecord(f"the record is no JSON: {error}") from error
     if not isinstance(fields, dict) or fields.get("v") != FORMAT:
         found = fields.get("v") if isinstance(fields, dict) else None
@@ -46,6 +46,10 @@ def decode(text: str) -> Record:
     if _fields(record) != fields:
         raise UnreadableRecord("the record has fields that this version of Tidegate does not know or would not write")
     return record
+
+
+def _no_number(constant: str) -> float:
+    raise ValueError(f"{constant} is no JSON")
 
 
 def _fields(record: Record) -> dict[str, Any]:

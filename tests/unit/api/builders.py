@@ -1,0 +1,76 @@
+"""Records, for the tests of their wire form."""
+
+from hypothesis import strategies as st
+
+from tidegate.core.reasons import Reason
+from tidegate.core.record import (
+    Handled,
+    Leaving,
+    Parking,
+    Past,
+    Proven,
+    Record,
+    Rejection,
+    Retiring,
+    Rollout,
+    Stopwatch,
+    Verdict,
+)
+from tidegate.core.values import Revision, VersionId
+
+STABLE = Revision(
+    name="fraud-v6-bcdfghjk",
+    version=VersionId(registry="http://mlflow:5000", model="Betrug (neu)", model_created_ms=1700000000000, number="6"),
+    serving="6" * 64,
+    preset="bcdf2456",
+)
+CANARY = Revision(
+    name="fraud-v7-lmnpqrst",
+    version=VersionId(registry="http://mlflow:5000", model="Betrug (neu)", model_created_ms=1700000000000, number="7"),
+    serving="7" * 64,
+    preset="bcdf2456",
+)
+
+_times = st.floats(min_value=0, max_value=4e9, allow_nan=False)
+_words = st.text(max_size=20)
+_reasons = st.sampled_from(Reason)
+_counts = st.integers(min_value=0, max_value=2**31)
+_versions = st.builds(VersionId, registry=_words, model=_words, model_created_ms=_counts, number=_words)
+_revisions = st.builds(Revision, name=_words, version=_versions, serving=_words, preset=_words)
+_stopwatches = st.builds(Stopwatch, spent=_times, since=st.none() | _times)
+_verdicts = st.builds(Verdict, reason=_reasons, message=_words, rejects=st.booleans(), at=_times)
+_pairs = st.lists(st.tuples(_words, _counts), max_size=3).map(tuple)
+_rollouts = st.builds(
+    Rollout,
+    canary=_revisions,
+    attempt=_counts,
+    started=_times,
+    deadline=_stopwatches,
+    weight=st.integers(min_value=0, max_value=100),
+    raised=st.none() | _times,
+    hold=st.none() | _stopwatches,
+    canary_since=st.none() | _times,
+    restarts=_pairs,
+    direct=st.booleans(),
+    unheld=st.booleans(),
+    verdict=st.none() | _verdicts,
+)
+_ended = {"revision": _revisions, "attempt": _counts, "reason": _reasons, "message": _words}
+
+
+def _some(entries: st.SearchStrategy) -> st.SearchStrategy:
+    return st.lists(entries, max_size=3).map(tuple)
+
+
+records = st.builds(
+    Record,
+    stable=st.none() | _revisions,
+    rollout=st.none() | _rollouts,
+    retiring=_some(st.builds(Retiring, revision=_revisions, stage=st.sampled_from(Leaving), since=st.none() | _times)),
+    rejected=_some(st.builds(Rejection, at=_times, **_ended)),
+    parked=_some(st.builds(Parking, at=_times, tries=_counts, retry_at=_times, **_ended)),
+    proven=_some(st.builds(Proven, revision=_revisions, at=_times)),
+    attempts=_pairs,
+    handled=_some(st.builds(Handled, action=_words, value=_words)),
+    history=_some(st.builds(Past, started=_times, ended=_times, **_ended)),
+)

@@ -1,0 +1,110 @@
+import json
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from tests.unit.api.builders import CANARY, STABLE, records
+
+from tidegate.api.record import decode, encode, restore
+from tidegate.core.reasons import Reason
+from tidegate.core.record import Record, Rollout, Stopwatch, Verdict
+from tidegate.errors import UnreadableRecord
+
+ROLLING = Record(
+    stable=STABLE,
+    rollout=Rollout(
+        canary=CANARY,
+        attempt=2,
+        started=1000.0,
+        deadline=Stopwatch(since=1000.0),
+        weight=25,
+        raised=1010.0,
+        hold=Stopwatch(spent=3.5, since=1011.25),
+        canary_since=1005.0,
+        restarts=(("fraud-v7-lmnpqrst-x", 1),),
+    ),
+    attempts=((CANARY.name, 2),),
+)
+
+
+@given(records)
+def test_what_was_written_is_read_again(record: Record) -> None:
+    assert decode(encode(record)) == record
+
+
+@given(records)
+def test_a_record_has_one_wire_form(record: Record) -> None:
+    assert encode(decode(encode(record))) == encode(record)
+
+
+def test_an_empty_record_is_its_format_and_nothing_else() -> None:
+    assert encode(Record()) == '{"v":1}'
+
+
+def test_text_of_any_script_stays_readable() -> None:
+    assert "Betrug (neu)" in encode(Record(stable=STABLE))
+
+
+@given(st.text() | st.binary().map(lambda junk: junk.decode("latin-1")))
+def test_any_other_text_is_unreadable_and_nothing_worse(text: str) -> None:
+    with pytest.raises(UnreadableRecord):
+        decode(text)
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(max_size=5),
+        lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    )
+)
+def test_any_other_json_is_unreadable_and_nothing_worse(value: object) -> None:
+    with pytest.raises(UnreadableRecord):
+        decode(json.dumps(value))
+
+
+def _edited(**changes: object) -> str:
+    return json.dumps(json.loads(encode(ROLLING)) | changes)
+
+
+@pytest.mark.parametrize(
+    ("edited", "told"),
+    [
+        pytest.param(_edited(v=2), "format 2", id="a later format"),
+        pytest.param(_edited(v=None), "format None", id="no format"),
+        pytest.param(_edited(candidate={}), "does not know", id="a field of another version"),
+        pytest.param(_edited(stable={"name": "fraud-v6-x"}), "stable.version", id="half a revision"),
+        pytest.param(_edited(stable="fraud-v6-x"), "stable", id="a name in place of a revision"),
+        pytest.param(_edited(attempts=[["fraud-v7-x", "2"]]), "attempts.0.1", id="a number as text"),
+        pytest.param(_edited(rejected=[{"reason": "Bored"}]), "rejected.0", id="a reason of another vocabulary"),
+        pytest.param(_edited(retiring=None), "retiring", id="null for a list"),
+        pytest.param(encode(ROLLING)[:-1], "no JSON", id="a truncated record"),
+        pytest.param(encode(ROLLING).replace("1010.0", "NaN"), "no JSON", id="a time that is no number"),
+        pytest.param("", "no JSON", id="nothing"),
+        pytest.param("[" * 100_000, "no JSON", id="a nest without end"),
+    ],
+)
+def test_a_record_that_tidegate_did_not_write_is_unreadable_and_says_where(edited: str, told: str) -> None:
+    with pytest.raises(UnreadableRecord, match=told):
+        decode(edited)
+
+
+def test_a_lost_route_is_restored_with_all_traffic_on_stable_and_nothing_forgotten() -> None:
+    verdict = Verdict(reason=Reason.GUARD_BREACHED, message="8% errors", rejects=True, at=1020.0)
+    assert ROLLING.rollout is not None
+    record = replace(ROLLING, rollout=replace(ROLLING.rollout, verdict=verdict))
+
+    restored = restore({"record": encode(record)})
+
+    assert restored.weights() == {STABLE.name: 100, CANARY.name: 0}
+    assert restored.rollout == replace(record.rollout, weight=0, raised=None, hold=None)
+    assert replace(restored, rollout=None) == replace(record, rollout=None)
+
+
+def test_a_status_without_a_record_restores_nothing() -> None:
+    assert restore({"observedGeneration": -1}) == Record()
+
+
+def test_a_status_with_a_corrupt_record_is_not_taken_for_an_empty_one() -> None:
+    with pytest.raises(UnreadableRecord):
+        restore({"record": "{}"})
