@@ -63,10 +63,10 @@ func (b Behaviour) status() int {
 // current holds the behaviour in force; handlers read it once per request.
 var current atomic.Pointer[Behaviour]
 
-// fromEnvironment takes BEHAVE_V<version> for the version in TIDEGATE_VERSION, else BEHAVE.
+// fromEnvironment takes BEHAVE_V<version> for the version in TIDEGATE_MODEL_VERSION, else BEHAVE.
 func fromEnvironment() (Behaviour, error) {
 	text := os.Getenv("BEHAVE")
-	if own, set := os.LookupEnv("BEHAVE_V" + os.Getenv("TIDEGATE_VERSION")); set {
+	if own, set := os.LookupEnv("BEHAVE_V" + os.Getenv("TIDEGATE_MODEL_VERSION")); set {
 		text = own
 	}
 	var behaviour Behaviour
