@@ -164,6 +164,14 @@ class MlflowRegistry:
         if isinstance(number, Unavailable):
             return number
         known = next((version for version in model.latest if version.number == number), None)
+        newest = max((int(version.number) for version in model.latest if version.number.isdecimal()), default=0)
+        if known is None and number.isdecimal() and int(number) > newest:
+            # The newest version that is not deleted is the latest of its stage: there is nothing to ask for.
+            return Unavailable(
+                reason=Reason.VERSION_NOT_FOUND,
+                message=f"model {model.name!r} has no version {number} (its newest is {newest or 'none'}): register "
+                "it, or correct spec.model.version",
+            )
         return await self._checked(current, model, number, known)
 
     async def _checked(

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import requests
+import urllib3
 from mlflow.entities.model_registry import ModelVersion, RegisteredModel
 from mlflow.exceptions import MlflowException
 from mlflow.store.model_registry.rest_store import RestStore
@@ -187,10 +188,11 @@ class _BoundedStore(RestStore):  # type: ignore[misc]  # mlflow ships no types, 
             return response.status_code, _text(response.iter_content(65536), deadline)
 
     def _fault(self, error: Exception) -> RegistryFault:
-        if isinstance(error, requests.Timeout):
+        root = _root(error)
+        if isinstance(error, requests.Timeout) or isinstance(root, urllib3.exceptions.TimeoutError):
             return unreachable(self._access, f"no answer within {self._timeout:g} s")
         if isinstance(error, requests.exceptions.SSLError):
-            return unreachable(self._access, f"TLS: {_root(error)}")
+            return unreachable(self._access, f"TLS: {_words(root)}")
         if isinstance(error, requests.exceptions.InvalidHeader):
             # Its words hold the header's value, which is the secret itself.
             return RegistryFault(
@@ -200,7 +202,7 @@ class _BoundedStore(RestStore):  # type: ignore[misc]  # mlflow ships no types, 
             )
         if isinstance(error, requests.exceptions.ContentDecodingError):
             return not_mlflow(self._access, "a body in another encoding than its header says")
-        return unreachable(self._access, _root(error))
+        return unreachable(self._access, _words(root))
 
 
 def _text(chunks: Iterable[bytes], deadline: float) -> str:
@@ -222,17 +224,17 @@ def _json_object(text: str) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def _root(error: BaseException) -> str:
-    """The innermost words of a chain of wrapped errors: the outer ones repeat addresses of objects."""
+def _root(error: BaseException) -> BaseException:
+    """The innermost of a chain of wrapped errors."""
     for _ in range(8):
         reason = getattr(error, "reason", None)
-        inner = (
-            reason
-            if isinstance(reason, BaseException)
-            else next((a for a in error.args if isinstance(a, BaseException)), None)
-        )
-        if inner is None:
+        wrapped = [inner for inner in (reason, *error.args) if isinstance(inner, BaseException)]
+        if not wrapped:
             break
-        error = inner
-    words = str(error).rpartition(">: ")[2] or str(error)
-    return words or type(error).__name__
+        error = wrapped[0]
+    return error
+
+
+def _words(error: BaseException) -> str:
+    """What an error says, without the address of the object that it happened to."""
+    return str(error).rpartition(">: ")[2] or str(error) or type(error).__name__

@@ -1,0 +1,413 @@
+"""Everything that a registry can do wrong ends as its own reason, with a remedy and without a secret."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Awaitable, Callable
+from urllib.parse import parse_qs
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer, unused_port
+
+from tidegate.adapters.mlflow import RETRY_FILTER_AFTER, SINGLE_READS, MlflowRegistry, filters
+from tidegate.core.plan import Pointer, PointerKind
+from tidegate.core.reasons import Reason
+from tidegate.core.values import Unavailable, VersionId
+
+SECRET = "s3cr3t/+ word"
+ALIAS = Pointer(kind=PointerKind.ALIAS, value="champion")
+WISH = ("fraud", ALIAS)
+Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def model(name: str, **fields: object) -> dict[str, object]:
+    latest = {"name": name, "version": "7", "current_stage": "Production", "status": "READY"}
+    aliases = [{"alias": "champion", "version": "7"}]
+    return {"name": name, "creation_timestamp": 17, "latest_versions": [latest], "aliases": aliases, **fields}
+
+
+class Faulty:
+    """A server on loopback that answers every request by one handler, and a registry that reads it."""
+
+    def __init__(self) -> None:
+        self.handler: Handler = _good
+        self.asked: list[web.Request] = []
+        app = web.Application()
+        app.router.add_route("*", "/{tail:.*}", self._answer)
+        self._server = TestServer(app, host="127.0.0.1")
+
+    async def start(self) -> None:
+        await self._server.start_server()
+        self.port = self._server.port
+        self.registry = self.reader()
+
+    def reader(self, timeout: float = 0.5) -> MlflowRegistry:
+        return MlflowRegistry(
+            f"http://127.0.0.1:{self.port}/", username="ann", password=SECRET, token=SECRET, timeout=timeout
+        )
+
+    async def stop(self) -> None:
+        await self.registry.close()
+        await self._server.close()
+
+    async def _answer(self, request: web.Request) -> web.StreamResponse:
+        self.asked.append(request)
+        return await self.handler(request)
+
+    async def read(self) -> VersionId | Unavailable:
+        return (await self.registry.resolve([WISH]))[WISH]
+
+    async def fault(self, handler: Handler) -> Unavailable:
+        self.handler = handler
+        read = await self.read()
+        assert isinstance(read, Unavailable), read
+        assert SECRET not in read.message
+        return read
+
+
+async def _good(request: web.Request) -> web.StreamResponse:
+    return web.json_response({"registered_model": model(request.query["name"])})
+
+
+def says(status: int, text: str, kind: str = "text/html") -> Handler:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        return web.Response(status=status, text=text, content_type=kind)
+
+    return answer
+
+
+@pytest.fixture
+async def faulty() -> AsyncIterator[Faulty]:
+    server = Faulty()
+    await server.start()
+    yield server
+    await server.stop()
+
+
+@pytest.mark.parametrize(
+    ("handler", "reason", "words"),
+    [
+        pytest.param(says(401, "You are not authenticated"), Reason.REGISTRY_UNAUTHORIZED, "'ann'", id="401"),
+        pytest.param(says(403, "Permission denied"), Reason.REGISTRY_FORBIDDEN, "grant READ", id="403"),
+        pytest.param(
+            says(403, "Invalid Host header - possible DNS rebinding attack detected", "text/plain"),
+            Reason.REGISTRY_HOST_REFUSED,
+            "--allowed-hosts including 127.0.0.1:",
+            id="host refused",
+        ),
+        pytest.param(
+            says(403, "<html><body><h1>Invalid Host header</h1></body></html>"),
+            Reason.REGISTRY_HOST_REFUSED,
+            "--allowed-hosts",
+            id="host refused in HTML",
+        ),
+        pytest.param(
+            says(500, '{"error_code": "INTERNAL_ERROR", "message": "disk full"}', "application/json"),
+            Reason.REGISTRY_FAILING,
+            "answers 500: disk full",
+            id="500 with words",
+        ),
+        pytest.param(
+            says(503, '{"error_code": "TEMPORARILY_UNAVAILABLE", "message": "no database"}', "application/json"),
+            Reason.REGISTRY_FAILING,
+            "no database",
+            id="database down",
+        ),
+        pytest.param(says(502, "<h1>Bad Gateway</h1>"), Reason.REGISTRY_FAILING, "502: Bad Gateway", id="proxy"),
+        pytest.param(says(429, "slow down"), Reason.REGISTRY_FAILING, "slow down", id="throttled"),
+        pytest.param(says(404, "<h1>Not Found</h1>"), Reason.REGISTRY_NOT_MLFLOW, "base URL", id="wrong URL"),
+        pytest.param(says(200, "<html>Sign in</html>"), Reason.REGISTRY_NOT_MLFLOW, "Sign in", id="login page"),
+        pytest.param(
+            says(200, '{"registered_model": {"name": "fr', "application/json"),
+            Reason.REGISTRY_NOT_MLFLOW,
+            "not a whole JSON object",
+            id="half a page",
+        ),
+        pytest.param(says(200, "[1, 2]", "application/json"), Reason.REGISTRY_NOT_MLFLOW, "[1, 2]", id="other JSON"),
+        pytest.param(says(200, "{}", "application/json"), Reason.REGISTRY_NOT_MLFLOW, "without a", id="no model"),
+        pytest.param(says(200, "", "application/json"), Reason.REGISTRY_NOT_MLFLOW, "JSON", id="nothing"),
+        pytest.param(
+            says(200, '{"registered_model": {"name": {"a": 1}}}', "application/json"),
+            Reason.REGISTRY_NOT_MLFLOW,
+            "another shape",
+            id="other shape",
+        ),
+        pytest.param(says(200, "[" * 100_000), Reason.REGISTRY_NOT_MLFLOW, "JSON", id="deep JSON"),
+        pytest.param(
+            says(404, '{"error_code": "RESOURCE_DOES_NOT_EXIST", "message": "no such model"}', "application/json"),
+            Reason.MODEL_NOT_FOUND,
+            "'fraud' (no such model)",
+            id="no such model",
+        ),
+        pytest.param(
+            says(400, '{"error_code": "INVALID_PARAMETER_VALUE", "message": "bad name"}', "application/json"),
+            Reason.MODEL_NOT_FOUND,
+            "bad name",
+            id="name that can't be",
+        ),
+        pytest.param(
+            says(418, '{"error_code": "WHATEVER", "message": "teapot"}', "application/json"),
+            Reason.REGISTRY_NOT_MLFLOW,
+            "teapot",
+            id="unheard of",
+        ),
+    ],
+)
+async def test_an_answer_is_told_by_its_own_reason(
+    faulty: Faulty, handler: Handler, reason: Reason, words: str
+) -> None:
+    fault = await faulty.fault(handler)
+    assert fault.reason == reason
+    assert words in fault.message
+
+
+async def test_a_redirect_is_not_followed_with_the_credentials(faulty: Faulty) -> None:
+    async def redirect(request: web.Request) -> web.StreamResponse:
+        raise web.HTTPFound(f"http://127.0.0.1:{faulty.port}/login?state={SECRET}")
+
+    fault = await faulty.fault(redirect)
+    assert fault.reason == Reason.REGISTRY_NOT_MLFLOW
+    assert "a redirect to http://127.0.0.1" in fault.message
+    assert len(faulty.asked) == 1
+
+
+async def test_a_server_that_hangs_is_given_up_and_costs_one_deadline_for_all_wishes(faulty: Faulty) -> None:
+    released = asyncio.Event()
+
+    async def hang(request: web.Request) -> web.StreamResponse:
+        await released.wait()
+        return web.Response()
+
+    faulty.handler = hang
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    answers = await faulty.registry.resolve([(f"model {i}", ALIAS) for i in range(SINGLE_READS)])
+    took = loop.time() - began
+    released.set()
+    assert {a.reason for a in answers.values() if isinstance(a, Unavailable)} == {Reason.REGISTRY_UNREACHABLE}
+    assert len(answers) == SINGLE_READS
+    assert took < 3
+    assert any("no answer within 0.5 s" in a.message for a in answers.values() if isinstance(a, Unavailable))
+
+
+async def test_a_server_that_drips_is_given_up(faulty: Faulty) -> None:
+    async def drip(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        while request.transport is not None and not request.transport.is_closing():
+            await response.write(b" ")
+            await asyncio.sleep(0.05)
+        return response
+
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    fault = await faulty.fault(drip)
+    assert fault.reason == Reason.REGISTRY_UNREACHABLE
+    assert loop.time() - began < 3
+
+
+async def test_a_connection_that_breaks_off_is_unreachable(faulty: Faulty) -> None:
+    async def cut(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(headers={"Content-Length": "1000"})
+        await response.prepare(request)
+        await response.write(b'{"registered_model": {')
+        assert request.transport is not None
+        request.transport.abort()
+        return response
+
+    assert (await faulty.fault(cut)).reason == Reason.REGISTRY_UNREACHABLE
+
+
+async def test_nobody_listening_is_unreachable() -> None:
+    registry = MlflowRegistry(f"http://127.0.0.1:{unused_port()}", password=SECRET, timeout=2)
+    read = (await registry.resolve([WISH]))[WISH]
+    await registry.close()
+    assert isinstance(read, Unavailable)
+    assert read.reason == Reason.REGISTRY_UNREACHABLE
+    assert "Connection refused" in read.message
+
+
+async def test_secrets_that_the_server_repeats_are_struck_out(faulty: Faulty) -> None:
+    async def echo(request: web.Request) -> web.StreamResponse:
+        words = f"refused {request.headers['Authorization']} and {SECRET} for http://ann:hidden@elsewhere/"
+        return web.Response(status=401, text=words)
+
+    fault = await faulty.fault(echo)
+    header = faulty.asked[0].headers["Authorization"]
+    assert header.startswith("Basic ")
+    assert header.removeprefix("Basic ") not in fault.message
+    assert "hidden" not in fault.message
+    assert "http://***@elsewhere/" in fault.message
+
+
+async def test_a_token_goes_into_the_header_and_nowhere_else(faulty: Faulty) -> None:
+    registry = MlflowRegistry(f"http://127.0.0.1:{faulty.port}", token="t0k3n", timeout=5)
+    read = (await registry.resolve([WISH]))[WISH]
+    await registry.close()
+    assert faulty.asked[0].headers["Authorization"] == "Bearer t0k3n"
+    assert "t0k3n" not in faulty.asked[0].path_qs
+    assert read == VersionId(registry=registry.url, model="fraud", model_created_ms=17, number="7")
+
+
+async def test_credentials_in_the_uri_are_used_and_kept_out_of_the_identity(faulty: Faulty) -> None:
+    registry = MlflowRegistry(f"http://bob:p%40ss@127.0.0.1:{faulty.port}/", timeout=5)
+    read = (await registry.resolve([WISH]))[WISH]
+    await registry.close()
+    assert registry.url == f"http://127.0.0.1:{faulty.port}"
+    assert faulty.asked[0].headers["Authorization"] == "Basic Ym9iOnBAc3M="
+    assert isinstance(read, VersionId)
+    assert "bob" not in read.registry
+
+
+async def test_no_credentials_where_some_are_needed_says_which_variables(faulty: Faulty) -> None:
+    faulty.handler = says(401, "who are you")
+    registry = MlflowRegistry(f"http://127.0.0.1:{faulty.port}", timeout=5)
+    read = (await registry.resolve([WISH]))[WISH]
+    await registry.close()
+    assert isinstance(read, Unavailable)
+    assert "MLFLOW_TRACKING_USERNAME" in read.message
+
+
+async def test_credentials_that_no_header_can_carry_are_a_configuration_fault(faulty: Faulty) -> None:
+    registry = MlflowRegistry(f"http://127.0.0.1:{faulty.port}", token="t0k3n\n", timeout=5)
+    read = (await registry.resolve([WISH]))[WISH]
+    await registry.close()
+    assert isinstance(read, Unavailable)
+    assert read.reason == Reason.REGISTRY_NOT_CONFIGURED
+    assert "t0k3n" not in read.message
+    assert faulty.asked == []
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "",
+        "  ",
+        "sqlite:///mlflow.db",
+        "databricks",
+        "postgresql://ann:hidden@db/x",
+        "http://",
+        "http://h:x",
+        "http://h/?a=b",
+    ],
+)
+async def test_a_uri_that_is_no_server_is_a_configuration_fault(uri: str) -> None:
+    registry = MlflowRegistry.from_environment({"MLFLOW_TRACKING_URI": uri})
+    read = (await registry.resolve([WISH]))[WISH]
+    await registry.close()
+    assert isinstance(read, Unavailable)
+    assert read.reason == Reason.REGISTRY_NOT_CONFIGURED
+    assert "MLFLOW_TRACKING_URI" in read.message
+    assert "hidden" not in read.message
+    assert registry.url == ""
+
+
+@pytest.mark.parametrize(
+    ("uri", "url"),
+    [
+        ("HTTP://MLflow.ML.svc:80/", "http://mlflow.ml.svc"),
+        ("https://u:p@mlflow.example.com:443/prefix//", "https://mlflow.example.com/prefix"),
+        ("http://[::1]:5000", "http://[::1]:5000"),
+    ],
+)
+async def test_one_server_has_one_url(uri: str, url: str) -> None:
+    registry = MlflowRegistry(uri)
+    assert registry.url == url
+    await registry.close()
+
+
+async def test_one_forbidden_model_does_not_hide_the_others(faulty: Faulty) -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        if request.query["name"] == "secret":
+            return web.json_response({"error_code": "PERMISSION_DENIED", "message": "no"}, status=403)
+        return await _good(request)
+
+    faulty.handler = answer
+    answers = await faulty.registry.resolve([("secret", ALIAS), WISH, ("other", ALIAS)])
+    assert {name: getattr(read, "reason", "ok") for (name, _), read in answers.items()} == {
+        "secret": Reason.REGISTRY_FORBIDDEN,
+        "fraud": "ok",
+        "other": "ok",
+    }
+
+
+class Catalogue:
+    """A registry with many models; `filtering` is what servers have since 3.17."""
+
+    def __init__(self, names: list[str], *, filtering: bool, page: int = 10) -> None:
+        self.names = sorted(names)
+        self.filtering = filtering
+        self.page = page
+        self.searches = 0
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        if request.path.endswith("/get"):
+            name = request.query["name"]
+            if name in self.names:
+                return await _good(request)
+            body = {"error_code": "RESOURCE_DOES_NOT_EXIST", "message": f"no {name}"}
+            return web.json_response(body, status=404)
+        self.searches += 1
+        assert len(request.path_qs) < 4094
+        wanted = request.query.get("filter", "")
+        if wanted and not self.filtering:
+            body = {"error_code": "INVALID_PARAMETER_VALUE", "message": "Invalid comparator IN"}
+            return web.json_response(body, status=400)
+        if wanted:
+            listed = set(json.loads(wanted.removeprefix("name IN (").removesuffix(")").join("[]").replace("'", '"')))
+            return web.json_response({"registered_models": [model(n) for n in self.names if n in listed]})
+        start = int(request.query.get("page_token") or 0)
+        page = {"registered_models": [model(n) for n in self.names[start : start + self.page]]}
+        more = {"next_page_token": str(start + self.page)} if start + self.page < len(self.names) else {}
+        return web.json_response(page | more)
+
+
+async def test_many_models_are_searched_for_by_name(faulty: Faulty) -> None:
+    names = [f"model-{i:04}-{'x' * 40}" for i in range(200)]
+    catalogue = Catalogue(names, filtering=True)
+    faulty.handler = catalogue.answer
+    answers = await faulty.reader(timeout=10).resolve([(name, ALIAS) for name in [*names, "gone"]])
+    assert catalogue.searches == len(list(filters([*names, "gone"]))) < 10
+    assert len(faulty.asked) == catalogue.searches + 1
+    assert {name for (name, _), read in answers.items() if isinstance(read, Unavailable)} == {"gone"}
+
+
+async def test_a_server_that_cannot_filter_is_walked_and_asked_again_later(faulty: Faulty) -> None:
+    names = [f"model-{i:03}" for i in range(SINGLE_READS + 15)]
+    catalogue = Catalogue(names, filtering=False)
+    faulty.handler = catalogue.answer
+    registry = faulty.reader(timeout=10)
+    wishes = [(name, ALIAS) for name in names]
+    first = await registry.resolve(wishes)
+    assert all(isinstance(read, VersionId) for read in first.values())
+    assert catalogue.searches == 1 + 5
+    assert await registry.resolve(wishes) == first
+    assert catalogue.searches == 1 + 5 + 5
+    catalogue.page = 1000
+    for _ in range(RETRY_FILTER_AFTER):
+        await registry.resolve(wishes)
+    assert sum("filter" in parse_qs(request.query_string) for request in faulty.asked) == 2
+    await registry.close()
+
+
+async def test_a_search_that_fails_is_told_for_every_model(faulty: Faulty) -> None:
+    faulty.handler = says(401, "no")
+    answers = await faulty.registry.resolve([(f"model-{i}", ALIAS) for i in range(SINGLE_READS + 10)])
+    assert {getattr(read, "reason", "ok") for read in answers.values()} == {Reason.REGISTRY_UNAUTHORIZED}
+    assert len(faulty.asked) <= 4
+
+
+async def test_an_alias_costs_its_second_request_only_now_and_then(faulty: Faulty) -> None:
+    async def answer(request: web.Request) -> web.StreamResponse:
+        if request.path.endswith("/model-versions/get"):
+            version = {"name": "fraud", "version": request.query["version"], "status": "READY"}
+            return web.json_response({"model_version": version})
+        aliases = [{"alias": "champion", "version": "3"}]
+        return web.json_response({"registered_model": model("fraud", aliases=aliases)})
+
+    faulty.handler = answer
+    for _ in range(10):
+        read = await faulty.read()
+        assert isinstance(read, VersionId)
+        assert read.number == "3"
+    assert len(faulty.asked) == 11
