@@ -49,7 +49,7 @@ STOPSIGNAL SIGTERM
 FROM final AS runtime
 COPY --from=runtime-builder /opt/tidegate /opt/tidegate
 COPY operator/tidegate_runtime /opt/tidegate/src/tidegate_runtime
-RUN python -m compileall -q --invalidation-mode unchecked-hash /opt/tidegate/src
+RUN chmod -R a+rX /opt/tidegate/src && python -m compileall -q --invalidation-mode unchecked-hash /opt/tidegate/src
 USER 65532:65532
 EXPOSE 8080
 ENTRYPOINT ["/opt/tidegate/bin/python", "-m", "tidegate_runtime"]
@@ -59,7 +59,7 @@ CMD ["serve"]
 FROM final AS operator
 COPY --from=operator-builder /opt/tidegate /opt/tidegate
 COPY operator/tidegate /opt/tidegate/src/tidegate
-RUN python -m compileall -q --invalidation-mode unchecked-hash /opt/tidegate/src
+RUN chmod -R a+rX /opt/tidegate/src && python -m compileall -q --invalidation-mode unchecked-hash /opt/tidegate/src
 USER 65532:65532
 EXPOSE 8080
 ENTRYPOINT ["/opt/tidegate/bin/python", "-m", "tidegate"]
