@@ -18,6 +18,7 @@ from mlflow.exceptions import MlflowException
 from mlflow.store.model_registry.rest_store import RestStore
 from mlflow.utils.proto_json_utils import parse_dict
 from mlflow.utils.rest_utils import MlflowHostCreds, http_request
+from urllib3.exceptions import NewConnectionError
 
 from tidegate.adapters.mlflow_failures import Access, RegistryFault, not_mlflow, refused, unreachable
 from tidegate.core.reasons import Reason
@@ -189,7 +190,9 @@ class _BoundedStore(RestStore):  # type: ignore[misc]  # mlflow ships no types, 
 
     def _fault(self, error: Exception) -> RegistryFault:
         root = _root(error)
-        if isinstance(error, requests.Timeout) or isinstance(root, urllib3.exceptions.TimeoutError):
+        # urllib3 derives a refused connection from a timed out one.
+        late = isinstance(root, urllib3.exceptions.TimeoutError) and not isinstance(root, NewConnectionError)
+        if late or isinstance(error, requests.Timeout):
             return unreachable(self._access, f"no answer within {self._timeout:g} s")
         if isinstance(error, requests.exceptions.SSLError):
             return unreachable(self._access, f"TLS: {_words(root)}")
