@@ -1,37 +1,16 @@
 """The same cases as in the unit tests, against a real API server."""
 
 import re
-import ssl
-from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any
 
 import httpx
 import pytest
-from tests.cluster.light import LightCluster
-from tests.generate import ROOT
 from tests.unit.api.cases import RIGHT, WRONG, Case
 
 pytestmark = pytest.mark.apiserver
 
 OBJECTS = "/apis/tidegate.dev/v1alpha1/namespaces/default/modeldeployments"
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[LightCluster]:
-    with LightCluster.start() as cluster:
-        crd = ROOT / "crds" / "tidegate.dev_modeldeployments.yaml"
-        cluster.kubectl("apply", "--server-side", "-f", str(crd))
-        cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(crd))
-        yield cluster
-
-
-@pytest.fixture(scope="module")
-def api(cluster: LightCluster) -> Iterator[httpx.Client]:
-    trusted = ssl.create_default_context(cafile=str(cluster.ca_file))
-    token = {"Authorization": f"Bearer {cluster.token}"}
-    with httpx.Client(base_url=cluster.server, headers=token, verify=trusted, timeout=30) as client:
-        yield client
 
 
 def _ask(api: httpx.Client, case: Case) -> httpx.Response:

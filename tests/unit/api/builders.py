@@ -1,7 +1,9 @@
-"""Records, for the tests of their wire form."""
+"""Records and reports, for the tests of their wire form."""
 
 from hypothesis import strategies as st
 
+from tidegate.core.guards import Finding, Mode
+from tidegate.core.guards import Verdict as Judged
 from tidegate.core.reasons import Reason
 from tidegate.core.record import (
     Handled,
@@ -16,6 +18,7 @@ from tidegate.core.record import (
     Stopwatch,
     Verdict,
 )
+from tidegate.core.report import Condition, Phase, Report
 from tidegate.core.values import Revision, VersionId
 
 STABLE = Revision(
@@ -29,6 +32,41 @@ CANARY = Revision(
     version=VersionId(registry="http://mlflow:5000", model="Betrug (neu)", model_created_ms=1700000000000, number="7"),
     serving="7" * 64,
     preset="bcdf2456",
+)
+
+NOON = 1700049600.0  # 2023-11-15T12:00:00Z
+FINDING = Finding(
+    guard="errorRate.max",
+    mode=Mode.ENFORCE,
+    verdict=Judged.BREACH,
+    value=34 / 420,
+    limit=0.01,
+    samples=420,
+    bad=34,
+    log_e=12.5,
+    message="8.1% errors (34 of 420) over the limit of 1%",
+)
+ROLLOUT = Rollout(
+    canary=CANARY,
+    attempt=2,
+    started=NOON,
+    deadline=Stopwatch(since=NOON),
+    weight=25,
+    canary_since=NOON + 61.9,
+    verdict=Verdict(reason=Reason.GUARD_BREACHED, message=FINDING.message, rejects=True, at=NOON + 90),
+)
+ROLLING = Report(
+    generation=3,
+    phase=Phase.PROGRESSING,
+    conditions=(
+        Condition(type="Ready", status=False, reason=Reason.HOLDING, message="version 7 at 25%"),
+        Condition(type="RouteAccepted", status=None, reason=Reason.ROUTE_NOT_CONFIRMED, message=""),
+    ),
+    record=Record(stable=STABLE, rollout=ROLLOUT),
+    weights={STABLE.name: 75, CANARY.name: 25},
+    step=2,
+    steps=4,
+    findings=(FINDING,),
 )
 
 _times = st.floats(min_value=0, max_value=4e9, allow_nan=False)

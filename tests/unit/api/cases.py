@@ -3,10 +3,13 @@
 A case changes the least object by a JSON merge patch (RFC 7396: None takes a field away).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from copy import deepcopy
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
+
+import yaml
 
 LEAST: Mapping[str, Any] = {
     "apiVersion": "tidegate.dev/v1alpha1",
@@ -22,6 +25,17 @@ CUSTOM: Mapping[str, Any] = {
     "metrics": {"port": 9090, "requests": {"metric": "http_requests_total", "codeLabel": "code"}},
     "template": {"spec": {"containers": [{"name": "model", "image": "registry.example.com/scorer:1"}]}},
 }
+
+
+def _examples() -> Iterator[tuple[str, dict[str, Any]]]:
+    for path in sorted((Path(__file__).resolve().parents[3] / "examples").glob("*.yaml")):
+        for body in yaml.safe_load_all(path.read_text(encoding="utf-8")):
+            if body and body.get("kind") == LEAST["kind"]:
+                yield path.stem, body
+
+
+#: The sample objects by file, each to be right for pydantic and the API server alike.
+EXAMPLES = dict(_examples())
 
 
 @dataclass(frozen=True, kw_only=True)
