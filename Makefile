@@ -31,7 +31,7 @@ check: dev ## format, lint, types, import contracts, generated files
 	@$(BIN)/ruff format --check --quiet .
 	@$(BIN)/ruff check --quiet .
 	@$(BIN)/mypy
-	@$(BIN)/lint-imports --no-cache > build/imports.log 2>&1 || (cat build/imports.log; exit 1)
+	@mkdir -p build; $(BIN)/lint-imports --no-cache > build/imports.log 2>&1 || (cat build/imports.log; exit 1)
 	@$(BIN)/python -m tests.generate --check
 
 generate: dev ## write the generated files (CRD, chart CRD, reference docs)
