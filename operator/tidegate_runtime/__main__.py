@@ -37,6 +37,10 @@ def main() -> NoReturn:
         _logger.error("%s: %s", fault.reason, presentable(str(fault), os.environ))  # noqa: TRY400 - the message says it
         write_failure(fault, os.environ)
         code = 1
+    except Exception as error:  # the outermost frame: whatever it is, a pod's status is to say it
+        _logger.exception("unexpected")
+        write_failure(RuntimeFault(f"unexpected: {error!r}"), os.environ)
+        code = 1
     _end(code)
 
 

@@ -19,7 +19,7 @@ from typing import Any, Final
 import uvicorn
 
 from tidegate_runtime.app import Answering, Application, Phase
-from tidegate_runtime.faults import ListenFailed, RuntimeFault
+from tidegate_runtime.faults import ListenFailed, LoadFailed, RuntimeFault
 from tidegate_runtime.metrics import Metrics
 from tidegate_runtime.settings import ServeSettings
 
@@ -66,9 +66,10 @@ async def serve(settings: ServeSettings) -> None:
         max_body_bytes=settings.max_body_bytes,
         mlflow_version=version("mlflow-skinny"),
     )
-    listener = _listen(settings.port)
+    listener = listen(settings.port)
     server = _Server(_config(application))
     serving = asyncio.create_task(server.serve(sockets=[listener]))
+    serving.add_done_callback(lambda _: stop.set())
     _logger.info("listening on port %d", listener.getsockname()[1])
     if await _loaded(application, settings, stop):
         _logger.info("ready: version %s as %s", settings.model_version, settings.revision)
@@ -92,15 +93,31 @@ def _config(application: Application) -> uvicorn.Config:
     )
 
 
-def _listen(port: int) -> socket.socket:
-    """Listen on every address, IPv6 included where the machine has it."""
+def listen(port: int) -> socket.socket:
+    """Listen on every address, IPv6 included where the machine has it.
+
+    Args:
+        port: The TCP port; 0 takes a free one.
+
+    Raises:
+        ListenFailed: The port is taken, or not ours to take.
+    """
     try:
-        if socket.has_dualstack_ipv6():
-            with contextlib.suppress(OSError):
-                return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=BACKLOG)
-        return socket.create_server(("", port), backlog=BACKLOG)
+        listener = _bound(port)
     except OSError as error:
         raise ListenFailed(f"port {port} can't be listened on: {error.strerror}; set TIDEGATE_PORT") from error
+    # Accepted connections inherit it. asyncio sets it on sockets that name TCP as their protocol only; these don't,
+    # and without it the second half of each answer waits 40 ms for a delayed acknowledgement.
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
+
+
+def _bound(port: int) -> socket.socket:
+    if socket.has_dualstack_ipv6():
+        # A machine may know IPv6 and have it switched off.
+        with contextlib.suppress(OSError):
+            return socket.create_server(("", port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=BACKLOG)
+    return socket.create_server(("", port), backlog=BACKLOG)
 
 
 async def _loaded(application: Application, settings: ServeSettings, stop: asyncio.Event) -> bool:
@@ -138,6 +155,8 @@ def _in_daemon_thread(application: Application, settings: ServeSettings) -> asyn
             outcome = _load(application, settings)
         except RuntimeFault as fault:
             outcome = fault
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - whatever it is, probes must not wait for ever
+            outcome = LoadFailed(f"the model can't be loaded: {error!r}")
         loop.call_soon_threadsafe(settle, outcome)
 
     threading.Thread(target=run, name="load", daemon=True).start()

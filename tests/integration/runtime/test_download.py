@@ -17,6 +17,9 @@ from tests.integration.runtime.modeldirs import copied, save_wine
 from tests.integration.runtime.processes import Ended, model_server, run_download
 
 from tidegate_runtime.digest import digest_tree
+from tidegate_runtime.download import download
+from tidegate_runtime.faults import ArtifactMissing, DownloadFault, RegistryUnauthorized, RegistryUnreachable
+from tidegate_runtime.settings import DownloadSettings
 
 NAME = "fraud detector, größe"
 IMPATIENT = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "1", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
@@ -72,32 +75,61 @@ def version(registry: Registry) -> str:
     return registry.register(registry.source)
 
 
-class Refusing(BaseHTTPRequestHandler):
-    """Answers everything with one status and text, but for the paths it was told about."""
+class StubRegistry(BaseHTTPRequestHandler):
+    """Answers every path that it was not told about with one status and text, and remembers who asked."""
 
-    status: ClassVar[int] = 500
-    text: ClassVar[str] = ""
-    answers: ClassVar[dict[str, bytes]] = {}
+    status: ClassVar[int]
+    text: ClassVar[str]
+    answers: ClassVar[dict[str, str]]
+    asked: ClassVar[list[tuple[str, str | None]]]
 
     def do_GET(self) -> None:
-        answer = self.answers.get(self.path.partition("?")[0])
-        body = self.text.encode() if answer is None else answer
-        self.send_response(self.status if answer is None else 200)
+        path = self.path.partition("?")[0]
+        self.asked.append((path, self.headers["authorization"]))
+        body = self.answers.get(path, self.text).encode()
+        self.send_response(200 if path in self.answers else self.status)
         self.send_header("content-length", str(len(body)))
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, format: str, *args: object) -> None:
+    def log_message(self, *args: object) -> None:
         """Say nothing on stderr."""
 
 
+class Stub:
+    """A registry whose answers a test chooses, for states that a real one can't be brought into."""
+
+    def __init__(self, handler: type[StubRegistry], url: str) -> None:
+        self.handler = handler
+        self.url = url
+
+    def environment(self, models: Path) -> dict[str, str]:
+        return IMPATIENT | {
+            "MLFLOW_TRACKING_URI": self.url,
+            "TIDEGATE_MODEL_NAME": NAME,
+            "TIDEGATE_MODEL_VERSION": "1",
+            "TIDEGATE_MODEL_DIR": str(models / "model"),
+        }
+
+    def fault(self, models: Path, monkeypatch: pytest.MonkeyPatch) -> DownloadFault:
+        """Download in this process, which is much faster, and return how it failed."""
+        environment = self.environment(models)
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        with pytest.raises(DownloadFault) as caught:
+            download(DownloadSettings.from_environment(environment))
+        return caught.value
+
+
 @pytest.fixture
-def refusing() -> Iterator[tuple[type[Refusing], str]]:
-    handler = type("Handler", (Refusing,), {})
+def stub() -> Iterator[Stub]:
+    handler = type("Handler", (StubRegistry,), {"status": 500, "text": "", "answers": {}, "asked": []})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        yield handler, f"http://127.0.0.1:{server.server_address[1]}"
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+        thread.start()
+        yield Stub(handler, f"http://127.0.0.1:{server.server_address[1]}")
         server.shutdown()
+        thread.join()
 
 
 def assert_failed(ended: Ended, reason: str, models: Path) -> str:
@@ -242,85 +274,66 @@ def test_a_registry_that_accepts_and_never_answers_is_unreachable_in_bounded_tim
 
 
 @pytest.mark.parametrize(
-    ("status", "text", "reason", "said"),
+    ("answer", "reason", "said"),
     [
-        (401, "You are not authenticated.", "RegistryUnauthorized", "not authenticated"),
-        (403, '{"error_code": "PERMISSION_DENIED", "message": "no READ"}', "RegistryUnauthorized", "no READ"),
-        (
-            403,
-            "Invalid Host header - possible DNS rebinding attack detected",
-            "RegistryUnauthorized",
-            "--allowed-hosts",
-        ),
-        (404, "<html>not found</html>", "RegistryUnreachable", "404"),
-        (503, "database is down", "RegistryUnreachable", "503"),
-        (200, "<html>a login page</html>", "RegistryUnreachable", ""),
+        ((401, "You are not authenticated."), RegistryUnauthorized, "not authenticated"),
+        ((403, '{"error_code": "PERMISSION_DENIED", "message": "no READ"}'), RegistryUnauthorized, "no READ"),
+        ((403, "Invalid Host header - possible DNS rebinding attack"), RegistryUnauthorized, "--allowed-hosts"),
+        ((404, "<html>not found</html>"), RegistryUnreachable, "404"),
+        ((503, "database is down"), RegistryUnreachable, "503"),
+        ((200, "<html>a login page</html>"), RegistryUnreachable, "login page"),
     ],
+    ids=["401", "403", "403 for the host name", "404 of something else", "503", "a page instead of JSON"],
 )
 def test_what_the_registry_answers_is_told_apart(
-    registry: Registry,
-    refusing: tuple[type[Refusing], str],
+    stub: Stub,
     tmp_path: Path,
-    status: int,
-    text: str,
-    reason: str,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    answer: tuple[int, str],
+    reason: type[DownloadFault],
     said: str,
 ) -> None:
-    handler, address = refusing
-    handler.status, handler.text = status, text
-    environment = registry.environment("1", tmp_path) | {"MLFLOW_TRACKING_URI": address} | IMPATIENT
-    assert said in assert_failed(run_download(tmp_path, environment), reason, tmp_path)
+    stub.handler.status, stub.handler.text = answer
+    fault = stub.fault(tmp_path, monkeypatch)
+    assert type(fault) is reason
+    assert said in str(fault)
 
 
 @pytest.mark.parametrize(
     ("status", "reason"),
-    [
-        (401, "RegistryUnauthorized"),
-        (403, "RegistryUnauthorized"),
-        (404, "ArtifactMissing"),
-        (500, "RegistryUnreachable"),
-    ],
+    [(401, RegistryUnauthorized), (403, RegistryUnauthorized), (404, ArtifactMissing), (500, RegistryUnreachable)],
 )
 @pytest.mark.parametrize("listed", [True, False], ids=["a file's download", "the listing"])
 def test_what_the_artifact_store_answers_is_told_apart(
-    registry: Registry,
-    refusing: tuple[type[Refusing], str],
+    stub: Stub,
     tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
     status: int,
-    reason: str,
+    reason: type[DownloadFault],
     listed: bool,
 ) -> None:
-    handler, address = refusing
-    handler.status = status
-    handler.answers = {
-        "/api/2.0/mlflow/model-versions/get-download-uri": json.dumps(
-            {"artifact_uri": f"{address}/api/2.0/mlflow-artifacts/artifacts/1/model"}
-        ).encode()
+    store = "/api/2.0/mlflow-artifacts/artifacts"
+    stub.handler.status = status
+    stub.handler.answers = {
+        "/api/2.0/mlflow/registered-models/get": json.dumps({"registered_model": {"name": NAME}}),
+        "/api/2.0/mlflow/model-versions/get-download-uri": json.dumps({"artifact_uri": f"{stub.url}{store}/1/model"}),
     }
     if listed:
-        listing = json.dumps({"files": [{"path": "MLmodel", "is_dir": False, "file_size": 3}]})
-        handler.answers["/api/2.0/mlflow-artifacts/artifacts"] = listing.encode()
-    environment = registry.environment("1", tmp_path) | {"MLFLOW_TRACKING_URI": address} | IMPATIENT
-    assert_failed(run_download(tmp_path, environment), reason, tmp_path)
+        listing = {"files": [{"path": "MLmodel", "is_dir": False, "file_size": 3}]}
+        stub.handler.answers[store] = json.dumps(listing)
+    fault = stub.fault(tmp_path, monkeypatch)
+    assert type(fault) is reason
+    assert stub.handler.asked[-1][0].startswith(store)
 
 
-def test_credentials_of_the_environment_are_sent(
-    registry: Registry, refusing: tuple[type[Refusing], str], tmp_path: Path
-) -> None:
-    handler, address = refusing
-    seen: list[str | None] = []
-
-    def note(self: Refusing) -> None:
-        seen.append(self.headers["authorization"])
-        Refusing.do_GET(self)
-
-    handler.do_GET = note  # type: ignore[method-assign]  # a server of the test's own
-    handler.status = 401
-    token = {"MLFLOW_TRACKING_TOKEN": "tok3n-value"}
-    ended = run_download(
-        tmp_path, registry.environment("1", tmp_path) | {"MLFLOW_TRACKING_URI": address} | IMPATIENT | token
-    )
-    assert seen[0] == "Bearer tok3n-value"
+def test_the_environments_token_is_sent_and_gets_out_nowhere(stub: Stub, tmp_path: Path) -> None:
+    stub.handler.status = 401
+    stub.handler.text = "tok3n-value is not a token that this server knows"
+    ended = run_download(tmp_path, stub.environment(tmp_path) | {"MLFLOW_TRACKING_TOKEN": "tok3n-value"})
+    assert stub.handler.asked[0][1] == "Bearer tok3n-value"
+    assert "not a token that this server knows" in assert_failed(ended, "RegistryUnauthorized", tmp_path)
     assert "tok3n-value" not in json.dumps(ended.message) + ended.log
 
 
