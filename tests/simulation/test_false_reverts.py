@@ -4,10 +4,10 @@ import random
 from collections.abc import Iterable
 
 import pytest
-
 from tests.simulation.draws import bad_counts, beta_binomial_counts, error_limit, look, sticky_counts
+
 from tidegate.core.evidence import Count, Look, Pair
-from tidegate.core.guards import Absolute, Guard, Increase, Kind, Ratio, Verdict
+from tidegate.core.guards import Guard, Increase, Kind, Ratio, Verdict
 from tidegate.core.judge import ALPHA, JudgeState, judge
 from tidegate.core.judgement import History
 from tidegate.core.sequential import Process, absolute_factors, forecast_rate, two_sample_factors
@@ -69,9 +69,7 @@ def test_rates_that_vary_from_look_to_look_are_no_breach_while_their_mean_is_wel
     assert reverted <= runs * ALPHA
 
 
-@pytest.mark.parametrize(
-    ("stable_rate", "ratio", "stable_requests"), [(0.01, 1.5, 90), (0.2, 2.0, 30), (0.5, 1.5, 10)]
-)
+@pytest.mark.parametrize(("stable_rate", "ratio", "stable_requests"), [(0.01, 1.5, 90), (0.2, 2.0, 30), (0.5, 1.5, 10)])
 def test_a_canary_exactly_at_the_ratio_is_reverted_in_at_most_one_of_a_hundred_rollouts(
     stable_rate: float, ratio: float, stable_requests: int
 ) -> None:

@@ -71,16 +71,10 @@ def _share(count: Count) -> str:
 
 
 def _counted(guard: Guard, count: Count, edges: Edges | None) -> str:
-    numbers = f"({count.bad} of {count.n})"
-    match guard.kind:
-        case Kind.ERROR_RATE:
-            return f"{percent_text(count.share)} errors {numbers}"
-        case Kind.CLIENT_ERRORS:
-            return f"{percent_text(count.share)} client errors {numbers}"
-        case Kind.LATENCY:
-            edge = edges.canary if edges else None
-            than = "the limit" if edge is None else seconds_text(edge)
-            return f"{percent_text(count.share)} slower than {than} {numbers}"
+    edge = edges.canary if edges else None
+    than = "the limit" if edge is None else seconds_text(edge)
+    what = {Kind.ERROR_RATE: "errors", Kind.CLIENT_ERRORS: "client errors", Kind.LATENCY: f"slower than {than}"}
+    return f"{percent_text(count.share)} {what[guard.kind]} ({count.bad} of {count.n})"
 
 
 def _bound(guard: Guard, case: Case) -> str:
@@ -90,7 +84,7 @@ def _bound(guard: Guard, case: Case) -> str:
     stable = _share(case.counts.stable)
     match guard.test:
         case Increase(points=points):
-            return f"stable's {stable} by more than {points * _PERCENT:.3g} points"
+            return f"stable's {stable} plus {points * _PERCENT:.3g} points"
         case Ratio(factor=factor) if guard.kind is not Kind.LATENCY:
             return f"{factor:g} times stable's {stable}"
         case _:

@@ -41,6 +41,11 @@ class Absolute:
 
     limit: float
 
+    @property
+    def number(self) -> float:
+        """The `limit`, by the name that all tests share."""
+        return self.limit
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ratio:
@@ -48,12 +53,22 @@ class Ratio:
 
     factor: float
 
+    @property
+    def number(self) -> float:
+        """The `factor`, by the name that all tests share."""
+        return self.factor
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Increase:
     """The canary's share of bad requests may be at most this much (0 to 1) above stable's."""
 
     points: float
+
+    @property
+    def number(self) -> float:
+        """The `points`, by the name that all tests share."""
+        return self.points
 
 
 Test = Absolute | Ratio | Increase
@@ -100,14 +115,20 @@ class Guard:
     @property
     def identity(self) -> str:
         """Names the guard with its limit: a guard that was edited starts with no evidence against anybody."""
-        match self.test:
-            case Absolute(limit=number) | Ratio(factor=number) | Increase(points=number):
-                return f"{self.name}={number:g}"
+        return f"{self.name}={self.test.number:g}"
 
     @property
     def factor(self) -> float:
-        """The ratio to stable that the test allows; 1 where it is no ratio."""
+        """How many times as bad (or as slow) as stable the canary may be; 1 where the test is no ratio."""
         return self.test.factor if isinstance(self.test, Ratio) else 1.0
+
+    @property
+    def share_factor(self) -> float:
+        """How many times stable's share of bad requests the canary's may be.
+
+        1 for latencies: there the factor is in the threshold that either side is measured at.
+        """
+        return 1.0 if self.kind is Kind.LATENCY else self.factor
 
     @property
     def relative(self) -> bool:
@@ -132,11 +153,10 @@ class Guard:
         """
         if self.min_requests is not None:
             return self.min_requests
-        match self.test:
-            case Absolute(limit=share) | Increase(points=share):
-                pass
-            case Ratio():
-                share = 1.0 if self.percentile is None else 1.0 - self.percentile
+        if not isinstance(self.test, Ratio):
+            share = self.test.number
+        else:
+            share = 1.0 if self.percentile is None else 1.0 - self.percentile
         if share <= 0:
             return REQUESTS_FOR_ZERO
         return max(FEWEST_REQUESTS, math.ceil(RULE_OF_THREE / share - 1e-9))

@@ -30,6 +30,8 @@ __all__ = ["ALPHA", "JudgeState", "Ruling", "judge", "restart_step"]
 SILENCE_ALPHA = 0.001
 #: Looks in a row without any readable canary pod that make it unreachable.
 UNREADABLE_LOOKS = 5
+#: Looks in a row without a request that make it so at the earliest: a router may be slow to do what it confirmed.
+SILENT_LOOKS = 3
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -85,8 +87,9 @@ def _unreachable(state: JudgeState, look: Look) -> str | None:
     """Why the canary is out of reach, if it is."""
     if look.unreadable >= UNREADABLE_LOOKS:
         return f"no metrics of any canary pod for {look.unreadable} looks, while stable's were read"
-    if state.silence.value >= state.threshold * ALPHA / SILENCE_ALPHA:
-        return f"no request reached the canary while stable counted {state.silence.unheard}"
+    silence = state.silence
+    if silence.quiet_looks >= SILENT_LOOKS and silence.value >= state.threshold * ALPHA / SILENCE_ALPHA:
+        return f"no request reached the canary while stable counted {silence.unheard}"
     return None
 
 
@@ -156,19 +159,17 @@ class _Docket:
     @property
     def bound(self) -> float | None:
         """The limit as a plain share; None where it is a ratio to what stable does in the same look."""
-        match self.guard.test:
-            case Absolute(limit=limit):
-                return limit
-            case Increase(points=points):
-                return upper_bound(self.before.minutes, ALPHA) + points
-            case Ratio(factor=factor):
-                return upper_bound(self.before.minutes, ALPHA) * factor if self.at_full else None
+        if isinstance(self.guard.test, Absolute):
+            return self.guard.test.limit
+        if isinstance(self.guard.test, Ratio) and not self.at_full:
+            return None
+        return upper_bound(self.before.minutes, ALPHA) * self.guard.share_factor + self._points
 
     @property
     def held(self) -> bool:
-        """Whether stable's last looks are over the limit themselves."""
+        """Whether stable's last looks are over the limit themselves. A single bad request there is no outage."""
         lately = self.history.recent
-        return not self.at_full and self.bound is not None and lately.share > self.bound
+        return not self.at_full and self.bound is not None and lately.bad > 1 and lately.share > self.bound
 
     def heard(self) -> "_Docket":
         """With the look taken into account; one that cannot be compared with anything changes nothing."""
@@ -185,11 +186,16 @@ class _Docket:
         pair = self.pair or Pair()
         if bound is None:
             forecast = forecast_rate(self.before.minutes, self.before.recent)
-            return two_sample_factors(self.guard.factor, forecast, pair.canary, pair.stable)
+            return two_sample_factors(self.guard.share_factor, forecast, pair.canary, pair.stable)
         if self.held:
             # Stable is over the limit: what it does now, in this look and lately, is the measure until it is not.
-            bound = max(bound, upper_bound(self.history.recent, ALPHA), upper_bound(pair.stable, ALPHA))
+            worst = max(upper_bound(self.history.recent, ALPHA), upper_bound(pair.stable, ALPHA))
+            bound = max(bound, worst + self._points)
         return absolute_factors(bound, pair.canary) if 0 < bound < 1 else NEUTRAL
+
+    @property
+    def _points(self) -> float:
+        return self.guard.test.points if isinstance(self.guard.test, Increase) else 0.0
 
     def suspected(self, threshold: float) -> bool:
         """Whether the evidence against the canary is strong enough to raise nothing."""
@@ -220,8 +226,7 @@ class _Docket:
         """The limit that stable's share makes, None as long as there is none."""
         if not stable.n:
             return None
-        points = self.guard.test.points if isinstance(self.guard.test, Increase) else 0.0
-        return min(1.0, stable.share * self.guard.factor + points)
+        return min(1.0, stable.share * self.guard.share_factor + self._points)
 
     def _standing(self, threshold: float) -> Standing:
         """Where the guard stands, if it is not breached."""

@@ -1,7 +1,7 @@
 """What the judge remembers between looks, and how it is saved: small enough for an object's status."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import astuple, dataclass, field, replace
 from typing import Any
 
 from tidegate.core.evidence import Pair
@@ -120,7 +120,7 @@ class JudgeState:
                 metric: [_counts_to_wire(history.looks), _counts_to_wire(history.blocks), history.filled]
                 for metric, history in self.histories.items()
             },
-            "silence": [self.silence.looks, self.silence.total, self.silence.unheard],
+            "silence": list(astuple(self.silence)),
             "requests": self.requests,
             "restarts": self.restarts,
         }

@@ -76,12 +76,14 @@ class Silence:
 
     Of each request the canary should get the share `weight`; a stretch of N requests of stable without one is
     (1 - weight)^-N times likelier if nothing reaches it. The moment at which that began has the same prior as in
-    `Process`; a request that arrives refutes every stretch before it.
+    `Process`; a request that arrives refutes every stretch before it. `unheard` requests of stable in `quiet_looks`
+    looks make up the present stretch.
     """
 
     looks: int = 0
     total: float = 0.0
     unheard: int = 0
+    quiet_looks: int = 0
 
     def after(self, *, canary: int, stable: int, weight: float) -> "Silence":
         """The process after a look with so many requests on either side; `weight` between 0 and 1, exclusive."""
@@ -90,11 +92,11 @@ class Silence:
             return Silence(looks)
         growth = math.exp(min(_LOG_CEILING, -stable * math.log1p(-weight)))
         total = min(CEILING, (self.total + 1.0 / (looks * (looks + 1))) * growth)
-        return Silence(looks, total, self.unheard + stable)
+        return Silence(looks, total, self.unheard + stable, self.quiet_looks + 1)
 
     @property
     def value(self) -> float:
-        """E, as in `Process.value`. `unheard` is the length of the present stretch."""
+        """E, as in `Process.value`."""
         return self.total + 1.0 / (self.looks + 1)
 
 
@@ -127,7 +129,7 @@ def two_sample_factors(ratio: float, forecast: float, canary: Count, stable: Cou
     hypothesis (a convex set), so this is exact at any rate and any sample size, also when both rates jump together.
     A look without requests on one side says nothing.
     """
-    base = max(_LOWEST_RATE, forecast)
+    base = min(HIGHEST_RATE, max(_LOWEST_RATE, forecast))
     low = ratio * base
     if not canary.n or not stable.n or low >= HIGHEST_RATE:
         return NEUTRAL
