@@ -5,7 +5,7 @@ Source: https://gateway-api.sigs.k8s.io/reference/spec/ (v1, HTTPRoute and Route
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -103,8 +103,9 @@ def _refusal(route: Manifest) -> str | None:
         for status in _statuses(route, parent):
             for kind, condition in _conditions(route, status).items():
                 if condition.get("status") == "False":
-                    said = f"{condition.get('reason', '')}: {condition.get('message', '')}".strip(": ")
-                    return f"gateway {parent.namespace}/{parent.name}: {kind} is False: {said}"[:_WORDS]
+                    said = [f"gateway {parent.namespace}/{parent.name}", f"{kind} is False"]
+                    said += [words for field in ("reason", "message") if (words := condition.get(field))]
+                    return ": ".join(said)[:_WORDS]
     return None
 
 
@@ -216,14 +217,6 @@ class Claims:
             self._by_place[place].discard(key)
             if not self._by_place[place]:
                 del self._by_place[place]
-
-
-def claimed_by(route: Manifest, others: Iterable[Manifest]) -> str | None:
-    """`Claims.taken_by` for a handful of routes; `others` may hold the live `route` itself."""
-    claims = Claims()
-    for other in others:
-        claims.put(other)
-    return claims.taken_by(route)
 
 
 def _key(route: Manifest) -> tuple[str, str]:

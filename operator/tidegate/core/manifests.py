@@ -1,11 +1,11 @@
-"""What has to stand in the cluster for a record: children first, then the route that sends requests to them."""
+"""What has to stand in the cluster for each revision of a record. The route is in `core/httproute.py`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from tidegate.core.frozen import CONTROLLER_REVISION, Frozen, frozen
-from tidegate.core.httproute import SERVICE_PORT, route
+from tidegate.core.httproute import SERVICE_PORT
 from tidegate.core.labels import MANAGED_BY, MANAGER, OWNER, REVISION, ROLE
 from tidegate.core.merge import plain
 from tidegate.core.ownership import owner_references
@@ -16,14 +16,6 @@ from tidegate.core.values import ObjectRef, Revision, Role
 
 #: The kinds of a revision's own objects, in the order in which they go: pods before the Service that names them.
 CHILD_KINDS = ("Deployment", "Service", "ConfigMap", CONTROLLER_REVISION)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Desired:
-    """`children` in the order in which they are applied, and the route, which comes after them."""
-
-    children: tuple[dict[str, Any], ...]
-    route: dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,30 +31,12 @@ class Known:
     sizes: Mapping[str, int]
 
 
-def desired(
-    plan: Plan,
-    record: Record,
-    known: Known,
-    annotation: str,
-    *,
-    uid: str | None = None,
-    resource_version: str | None = None,
-) -> Desired:
-    """All objects of a record. `annotation` is the record as the route carries it.
+def revision_objects(plan: Plan, record: Record, known: Known, revision: Revision) -> list[dict[str, Any]]:
+    """One revision's objects in the order in which they are applied: how it is served before who serves it.
 
     Raises:
-        KeyError: `known.frozen` lacks a revision of the record.
+        KeyError: `known.frozen` lacks the revision.
     """
-    children: list[dict[str, Any]] = []
-    for revision in record.revisions():
-        children += revision_objects(plan, record, known, revision)
-    versions = {revision.name: revision.version.number for revision in record.revisions()}
-    made = route(plan, record.weights(), versions, annotation, uid=uid, resource_version=resource_version)
-    return Desired(children=tuple(children), route=made)
-
-
-def revision_objects(plan: Plan, record: Record, known: Known, revision: Revision) -> list[dict[str, Any]]:
-    """One revision's objects: how it is served before who serves it."""
     kept, role = known.frozen[revision.name], role_of(record, revision)
     replicas = replicas_of(plan, record, revision, known.sizes)
     digest = known.digests.get(revision.name)
@@ -97,11 +71,10 @@ def replicas_of(plan: Plan, record: Record, revision: Revision, sizes: Mapping[s
         return _kept(sizes, revision, full)
     if record.stable is None or rollout.direct:
         return full
-    present = plan.pods_for(rollout.weight)
     if rollout.verdict is not None:
-        return max(present, _kept(sizes, revision, full))
+        return max(plan.pods_for(rollout.weight), _kept(sizes, revision, full))
     step = plan.step_after(rollout.weight)
-    return max(present, plan.pods_for(step.weight if step else 100))
+    return plan.pods_for(step.weight if step else 100)
 
 
 def _kept(sizes: Mapping[str, int], revision: Revision, full: int) -> int:

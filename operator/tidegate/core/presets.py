@@ -82,14 +82,11 @@ def preset_version(runtime: Runtime, config: PresetConfig) -> str:
 
 def metrics_of(plan: Plan) -> MetricsTarget | None:
     """Where the plan's runtime shows its counters; None for a `custom` one that says nothing of them."""
-    match plan.serving.runtime:
-        case Runtime.TIDEGATE:
-            return MetricsTarget(port=_HTTP_PORT, path="/metrics")
-        case Runtime.MLSERVER:
-            return MetricsTarget(port=_MLSERVER_METRICS_PORT, path="/metrics")
-        case Runtime.CUSTOM:
-            own = plan.serving.metrics
-            return MetricsTarget(port=own.port, path=own.path) if own else None
+    if plan.serving.runtime is Runtime.CUSTOM:
+        own = plan.serving.metrics
+        return MetricsTarget(port=own.port, path=own.path) if own else None
+    port = _HTTP_PORT if plan.serving.runtime is Runtime.TIDEGATE else _MLSERVER_METRICS_PORT
+    return MetricsTarget(port=port, path="/metrics")
 
 
 def template_of(plan: Plan, revision: Revision, config: PresetConfig) -> dict[str, Any]:
@@ -117,13 +114,10 @@ def template_of(plan: Plan, revision: Revision, config: PresetConfig) -> dict[st
 
 def preset(runtime: Runtime, subject: Subject, config: PresetConfig) -> dict[str, Any]:
     """What a runtime brings by itself, without anything of the user's."""
-    match runtime:
-        case Runtime.TIDEGATE:
-            return _pod([_downloads(subject, config)], _tidegate(subject, config))
-        case Runtime.MLSERVER:
-            return _pod([_downloads(subject, config)], _mlserver(subject, config))
-        case Runtime.CUSTOM:
-            return _pod([], _custom(subject, config))
+    if runtime is Runtime.CUSTOM:
+        return _pod([], _custom(subject, config))
+    server = _tidegate if runtime is Runtime.TIDEGATE else _mlserver
+    return _pod([_downloads(subject, config)], server(subject, config))
 
 
 def _pod(before: list[dict[str, Any]], model: dict[str, Any]) -> dict[str, Any]:
