@@ -1,6 +1,7 @@
 """Evidence read from the pods themselves: one GET of `/metrics` each, all at once, each within its own deadline."""
 
 import asyncio
+import os
 from collections.abc import Mapping, Sequence
 
 import aiohttp
@@ -94,5 +95,5 @@ async def _page(session: aiohttp.ClientSession, url: str) -> str:
 
 def _words(error: Exception) -> str:
     if isinstance(error, aiohttp.ClientConnectorError):
-        return error.os_error.strerror or type(error).__name__
+        return os.strerror(error.os_error.errno) if error.os_error.errno else str(error.os_error)
     return str(error) or type(error).__name__
