@@ -162,7 +162,10 @@ def test_timestamps_spaces_escapes_and_comments_are_part_of_the_format() -> None
         ('took_ms_bucket{le="+Inf"} 7\ntook_ms_bucket{le="+Inf"} 7\n', "more than one series for the edge"),
         ('took_ms_bucket{le="+Inf"} 7\ntook_ms_bucket{code="200",le="+Inf"} 7\n', "with and without"),
         (
-            'took_ms_bucket{code="5",le="+Inf"} 7\ntook_ms_bucket{code="2",le="1"} 7\ntook_ms_bucket{code="2",le="+Inf"} 7\n',
+            (
+                'took_ms_bucket{code="5",le="+Inf"} 7\ntook_ms_bucket{code="2",le="1"} 7\n'
+                'took_ms_bucket{code="2",le="+Inf"} 7\n'
+            ),
             "different edges",
         ),
         ("process_start_time_seconds NaN\nx 1\n", "process_start_time_seconds is nan"),
