@@ -1,0 +1,64 @@
+"""What a team's cluster has before Tidegate's objects come: MLflow, the CRD and the operator by its chart."""
+
+import json
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from tests.cluster.access import Access
+from tests.driver import registry
+
+ROOT = Path(__file__).resolve().parents[2]
+NAMESPACE = "tidegate-system"
+RELEASE = "tidegate"
+_T = TypeVar("_T")
+
+
+def install_mlflow(access: Access) -> registry.Mlflow:
+    """Run MLflow and wait until it answers."""
+    access.apply(registry.manifests(access.image("mlflow")))
+    access.kubectl("rollout", "status", "deployment/mlflow", "-n", registry.NAMESPACE, "--timeout=180s")
+    return registry.Mlflow(access)
+
+
+def install_operator(access: Access, *settings: str, namespace: str = NAMESPACE) -> None:
+    """`helm install --wait`, as the README says it, with images of this tree and a registry poll of a second."""
+    wanted = {
+        "image.repository": f"{access.image_prefix}/tidegate-operator",
+        "image.tag": "dev",
+        "runtime.image": access.image("tidegate-runtime"),
+        "registry.uri": registry.URL,
+        "registry.interval": "1",
+    }
+    sets = [part for name, value in wanted.items() for part in ("--set", f"{name}={value}")]
+    extra = [part for setting in settings for part in ("--set", setting)]
+    chart = str(ROOT / "charts" / "tidegate")
+    access.helm(
+        "upgrade", "--install", RELEASE, chart, "-n", namespace, "--create-namespace", "--wait", "--timeout=120s",
+        *sets, *extra,
+    )  # fmt: skip
+    # The tag of a development image does not move: a newer one under it needs new pods.
+    access.kubectl("rollout", "restart", f"deployment/{RELEASE}", "-n", namespace)
+    access.kubectl("rollout", "status", f"deployment/{RELEASE}", "-n", namespace, "--timeout=120s")
+
+
+def wait_for(
+    look: Callable[[], _T | None], *, seconds: float, what: str, every: float = 0.2, tell: Callable[[], str] = str
+) -> _T:
+    """The first thing that is not None (or False); fails after `seconds` with what `tell` says."""
+    end = time.monotonic() + seconds
+    while True:
+        found = look()
+        if found is not None and found is not False:
+            return found
+        if time.monotonic() > end:
+            raise AssertionError(f"{what}: not within {seconds:g} s\n{tell()}")
+        time.sleep(every)  # other processes work towards it: there is nothing to wait on
+
+
+def listed(access: Access, kind: str, namespace: str, selector: str = "") -> list[dict[str, Any]]:
+    """The objects of a kind in a namespace."""
+    arguments = ["get", kind, "-n", namespace, "-o", "json", *(["-l", selector] if selector else [])]
+    items: list[dict[str, Any]] = json.loads(access.kubectl(*arguments))["items"]
+    return items

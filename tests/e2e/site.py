@@ -1,0 +1,189 @@
+"""One test's corner of the cluster: a namespace, a registered model, a `ModelDeployment`, a host, and traffic to it."""
+
+import json
+import time
+from collections.abc import Callable
+from typing import Any
+
+from tests.cluster.access import Access
+from tests.driver.platform import listed, wait_for
+from tests.driver.registry import Mlflow
+from tests.driver.traffic import Traffic, tally
+
+MODEL_PORT = 8080
+COUNTERS = {
+    "port": MODEL_PORT,
+    "path": "/metrics",
+    "requests": {"metric": "requests_total", "codeLabel": "code"},
+    "duration": {"metric": "request_duration_seconds", "unit": "seconds"},
+}
+
+
+class Site:
+    """Names are a test's own, so tests do not meet. The model server is the small one of the cluster."""
+
+    def __init__(self, access: Access, mlflow: Mlflow, name: str) -> None:
+        self.access = access
+        self.mlflow = mlflow
+        self.namespace = name
+        self.name = "m"
+        self.model = name
+        self.host = f"{name}.example.com"
+        access.kubectl("create", "namespace", self.namespace)
+        mlflow.model(self.model)
+
+    def manifest(self, behave: dict[str, dict[str, Any]] | None = None, **spec: Any) -> dict[str, Any]:
+        """A `ModelDeployment` with short holds; `behave` is how versions behave, by number; `spec` replaces fields."""
+        environment = [{"name": f"BEHAVE_V{n}", "value": json.dumps(how)} for n, how in (behave or {}).items()]
+        container = {
+            "name": "model",
+            "image": "localhost/tidegate-testserver:dev",
+            "imagePullPolicy": "IfNotPresent",
+            "readinessProbe": {"httpGet": {"path": "/ready", "port": "http"}, "periodSeconds": 1},
+            "resources": {"requests": {"cpu": "20m", "memory": "16Mi"}},
+            "env": environment,
+        }
+        base: dict[str, Any] = {
+            "model": {"name": self.model, "alias": "champion"},
+            "serving": {
+                "replicas": 2,
+                "runtime": "custom",
+                "metrics": COUNTERS,
+                "template": {"spec": {"terminationGracePeriodSeconds": 5, "containers": [container]}},
+            },
+            "traffic": {
+                "gateway": {
+                    "parentRefs": [{"name": self.access.gateway_name, "namespace": self.access.gateway_namespace}],
+                    "hostnames": [self.host],
+                }
+            },
+            "rollout": {"weights": [5, 25, 50, 100], "hold": "2s"},
+            "guards": {"errorRate": {"max": "1%"}, "minRequests": 50},
+        }
+        return {
+            "apiVersion": "tidegate.dev/v1alpha1",
+            "kind": "ModelDeployment",
+            "metadata": {"name": self.name, "namespace": self.namespace},
+            "spec": base | spec,
+        }
+
+    def apply(self, manifest: dict[str, Any]) -> None:
+        """`kubectl apply` as a person does it."""
+        self.access.kubectl("apply", "-f", "-", text=json.dumps(manifest))
+
+    def annotate(self, action: str, value: str | None) -> None:
+        """Set or take away an action's annotation."""
+        word = f"tidegate.dev/{action}={value}" if value is not None else f"tidegate.dev/{action}-"
+        self.access.kubectl("annotate", "mdep", self.name, "-n", self.namespace, "--overwrite", word)
+
+    def patch(self, spec: dict[str, Any]) -> None:
+        """Merge into the spec."""
+        body = json.dumps({"spec": spec})
+        self.access.kubectl("patch", "mdep", self.name, "-n", self.namespace, "--type=merge", "-p", body)
+
+    def serve(self, manifest: dict[str, Any] | None = None, version: str | None = None) -> str:
+        """Register a first version, apply, and wait until it serves; its number."""
+        number = version or self.mlflow.version(self.model)
+        self.mlflow.alias(self.model, "champion", number)
+        self.apply(manifest or self.manifest())
+        self.wait(lambda o: o.ready and o.version == number, what=f"version {number} serves")
+        return number
+
+    def candidate(self) -> str:
+        """Register one more version and point at it; its number."""
+        number = self.mlflow.version(self.model)
+        self.mlflow.alias(self.model, "champion", number)
+        return number
+
+    def look(self) -> "Look":
+        """The object and its route as they are now."""
+        raw = json.loads(
+            self.access.kubectl("get", "mdep,httproute", "-n", self.namespace, "-o", "json", "--ignore-not-found")
+        )
+        objects = {item["kind"]: item for item in raw["items"] if item["metadata"]["name"] == self.name}
+        return Look(objects.get("ModelDeployment") or {}, objects.get("HTTPRoute"))
+
+    def wait(self, holds: Callable[["Look"], bool], *, what: str, seconds: float = 90.0) -> "Look":
+        """Look until something holds; fails with the object's status."""
+        last = Look({}, None)
+
+        def look() -> Look | None:
+            nonlocal last
+            last = self.look()
+            return last if holds(last) else None
+
+        return wait_for(look, seconds=seconds, what=what, tell=lambda: json.dumps(last.status, indent=1)[:6000])
+
+    def pods(self, revision: str | None = None) -> list[dict[str, Any]]:
+        """The model pods, of one revision or of all."""
+        selector = f"tidegate.dev/revision={revision}" if revision else "tidegate.dev/modeldeployment"
+        return listed(self.access, "pods", self.namespace, selector)
+
+    def traffic(self, rate: float = 50.0, **options: Any) -> Traffic:
+        """Steady requests to this site's host."""
+        return Traffic(self.access, self.host, rate=rate, **options)
+
+    def steady(self, traffic: Traffic, answers: int = 50) -> None:
+        """Wait for this many more good answers."""
+        begin = time.time()
+        traffic.wait(lambda found: sum(a.good for a in found if a.started >= begin) >= answers, what="steady traffic")
+
+    def remove(self) -> None:
+        """Take everything away again, not waiting for it."""
+        self.access.kubectl("delete", "namespace", self.namespace, "--wait=false")
+
+
+class Look:
+    """One reading of an object, in a test's words."""
+
+    def __init__(self, body: dict[str, Any], route: dict[str, Any] | None) -> None:
+        self.body = body
+        self.route = route
+        self.status: dict[str, Any] = body.get("status") or {}
+
+    def condition(self, kind: str) -> dict[str, Any]:
+        """A condition by its type; empty where there is none."""
+        return next((c for c in self.status.get("conditions", []) if c["type"] == kind), {})
+
+    @property
+    def ready(self) -> bool:
+        """Ready by kstatus: of the present generation."""
+        seen = self.status.get("observedGeneration") == self.body.get("metadata", {}).get("generation")
+        return seen and self.condition("Ready").get("status") == "True"
+
+    @property
+    def stalled(self) -> str | None:
+        """The reason of Stalled, None where it is not."""
+        condition = self.condition("Stalled")
+        return condition["reason"] if condition.get("status") == "True" else None
+
+    @property
+    def version(self) -> str | None:
+        """The version that serves."""
+        return self.status.get("version")
+
+    @property
+    def weight(self) -> int | None:
+        """The canary's weight by status; None without a rollout."""
+        return (self.status.get("rollout") or {}).get("weight")
+
+    @property
+    def weights(self) -> dict[str, int]:
+        """The route's weights by version number."""
+        if self.route is None:
+            return {}
+        backends = self.route["spec"]["rules"][0].get("backendRefs", [])
+        return {b["name"].split("-v")[1].split("-")[0]: b.get("weight", 1) for b in backends}
+
+    @property
+    def rejected(self) -> dict[str, dict[str, Any]]:
+        """Rejections by version number."""
+        return {entry["version"]: entry for entry in self.status.get("rejected", [])}
+
+    @property
+    def parked(self) -> dict[str, dict[str, Any]]:
+        """Parkings by version number."""
+        return {entry["version"]: entry for entry in self.status.get("parked", [])}
+
+
+__all__ = ["Look", "Site", "tally"]

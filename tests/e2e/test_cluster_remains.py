@@ -1,0 +1,152 @@
+"""Whatever ends a run, nothing of it stays: no process, mount, namespace, cgroup or directory."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.cluster import remains, traces
+from tests.cluster.access import Access
+from tests.cluster.full import Cluster
+from tests.cluster.light import LightCluster
+from tests.cluster.traces import Machine
+
+pytestmark = pytest.mark.cluster
+
+UP = [sys.executable, "-m", "tests.cluster", "up"]
+PROJECT = Path(__file__).parents[2]
+POD = {
+    "apiVersion": "v1",
+    "kind": "Pod",
+    "metadata": {"name": "server", "namespace": "default"},
+    "spec": {
+        "containers": [
+            {"name": "server", "image": "localhost/tidegate-testserver:dev", "imagePullPolicy": "Never"},
+        ]
+    },
+}
+MOMENTS = ("making the namespaces", "starting containerd", "starting controller manager", "starting Contour", "waiting")
+
+
+def start_until(moment: str, command: list[str]) -> tuple[subprocess.Popen[str], str, frozenset[str]]:
+    """Starts a cluster in another process until it says that it is at `moment`; with its run and namespaces."""
+    process = subprocess.Popen(command, cwd=PROJECT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
+    assert process.stderr is not None
+    for line in process.stderr:
+        if moment in line:
+            break
+    else:
+        pytest.fail(f"it ended before it said {moment!r}")
+    process.stderr.close()
+    deadline = time.monotonic() + 20
+    while not (found := of_owner(process.pid)):
+        assert time.monotonic() < deadline, "it made no run"
+        time.sleep(0.005)
+    run, init = found
+    return process, run, traces.namespaces(init) if init else frozenset()
+
+
+def of_owner(owner: int) -> tuple[str, int] | None:
+    """The run of that owner, and its first process (0 if there is none yet)."""
+    for run in remains.found():
+        if run.facts.get("owner") == owner:
+            inits = [
+                pid for pid in remains.members(run.id) if Path(f"/proc/{pid}/cmdline").read_bytes().count(b"init.py")
+            ]
+            return run.id, max(inits, default=0)
+    return None
+
+
+def test_stopping_a_cluster_with_a_pod_in_it_leaves_nothing() -> None:
+    before = Machine.now()
+    with Cluster.start() as cluster:
+        access = cluster.access
+        access.apply([POD])
+        access.kubectl("wait", "--for=condition=Ready", "pod/server", "--timeout=60s")
+        inside = traces.namespaces(cluster.run.pid)
+        assert traces.of_run(cluster.run.id, inside)
+    assert traces.of_run(cluster.run.id, inside) == []
+    assert Machine.now() == before
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_a_start_that_is_killed_leaves_no_process_and_the_next_start_removes_the_rest(moment: str) -> None:
+    before = Machine.now()
+    process, run, inside = start_until(moment, UP)
+    process.kill()
+    process.wait()
+    with LightCluster.start():
+        assert traces.of_run(run, inside) == []
+    assert Machine.now() == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("moment", [MOMENTS[1], MOMENTS[3]])
+def test_a_start_that_is_interrupted_takes_everything_down_itself(moment: str, number: signal.Signals) -> None:
+    before = Machine.now()
+    process, run, inside = start_until(moment, UP)
+    process.send_signal(number)
+    # A second one must not interrupt the taking down.
+    process.send_signal(signal.SIGINT)
+    assert process.wait(30) == 130
+    assert traces.of_run(run, inside) == []
+    assert Machine.now() == before
+
+
+def test_a_process_that_is_killed_takes_its_light_cluster_with_it() -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "tests.cluster", "light"], cwd=PROJECT, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert "KUBECONFIG" in process.stdout.readline()
+    found = of_owner(process.pid)
+    assert found is not None
+    process.kill()
+    process.wait()
+    process.stdout.close()
+    deadline = time.monotonic() + 10
+    while remains.members(found[0]):
+        assert time.monotonic() < deadline, "its processes stay"
+        time.sleep(0.02)
+    remains.sweep()
+    assert traces.of_run(found[0]) == []
+
+
+def test_two_clusters_at_once_do_not_meet() -> None:
+    with Cluster.start() as one, Cluster.start() as two:
+        one.access.apply([POD])
+        one.access.kubectl("wait", "--for=condition=Ready", "pod/server", "--timeout=60s")
+        assert "server" not in two.access.kubectl("get", "pods", "--output=name")
+        two.stop()
+        assert one.access.get("pod", "server")["status"]["phase"] == "Running"
+        assert traces.of_run(two.run.id) == []
+
+
+def test_a_cluster_that_is_kept_outlives_its_starter_and_every_sweep_until_it_is_taken_down() -> None:
+    before = Machine.now()
+    code = "from tests.cluster.full import Cluster\nc = Cluster.start()\nc.keep()\nprint(c.run.id)"
+    starter = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True)
+    run = starter.stdout.strip()
+    assert remains.sweep() == []
+    access = Access.attach(run)
+    assert "node/node" in access.kubectl("get", "nodes", "--output=name")
+    remains.end(run)
+    assert traces.of_run(run) == []
+    assert Machine.now() == before
+
+
+def test_a_directory_and_cgroups_without_a_process_are_removed_by_the_next_start() -> None:
+    orphan = remains.ROOT / "ffffff"
+    (orphan / "containerd").mkdir(parents=True)
+    group = Path("/sys/fs/cgroup/memory/tidegate-ffffff/kubepods/pod1")
+    if not group.parents[2].is_dir():
+        group = Path("/sys/fs/cgroup/tidegate-ffffff/kubepods/pod1")
+    group.mkdir(parents=True)
+    with LightCluster.start():
+        assert traces.of_run("ffffff") == []
+    assert not orphan.exists()
+    assert os.getpid() not in remains.members("ffffff")
