@@ -47,8 +47,10 @@ def _parser() -> argparse.ArgumentParser:
         command.set_defaults(action=action)
         return command
 
-    add("up", _up, "build what is missing, start a cluster and leave it running")
-    add("down", _down, "take down what `up` left running, and remove what dead runs left")
+    up = add("up", _up, "build what is missing, start a cluster and leave it running")
+    up.add_argument("--another", action="store_true", help="even if one is up")
+    down = add("down", _down, "take down what `up` left running, and remove what dead runs left")
+    down.add_argument("runs", nargs="*", metavar="run", help="default: all")
     add("status", _status, "list runs, and what dead ones left")
     add("env", _env, "print the variables that show the way into the cluster that is up")
     add("light", _light, "run etcd and kube-apiserver only, until Ctrl-C")
@@ -61,12 +63,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _up(_: argparse.Namespace) -> int:
+def _up(options: argparse.Namespace) -> int:
     remains.sweep()
-    if not any(run.alive and run.kept for run in remains.found()):
+    kept = [run.id for run in remains.found() if run.alive and run.kept]
+    if not kept or options.another:
         with Cluster.start() as cluster:
             cluster.keep()
-    access = Access.attach()
+            kept = [cluster.run.id]
+    access = Access.attach(kept[0])
     print(
         f"the cluster is up (run {access.run}). It can be reached from inside its network only:\n"
         "  python3 -m tests.cluster run -- kubectl get pods -A\n"
@@ -76,8 +80,10 @@ def _up(_: argparse.Namespace) -> int:
     return 0
 
 
-def _down(_: argparse.Namespace) -> int:
+def _down(options: argparse.Namespace) -> int:
     for run in remains.found():
+        if options.runs and run.id not in options.runs:
+            continue
         if run.alive and run.kept:
             remains.end(run.id)
             print(f"run {run.id} is down")

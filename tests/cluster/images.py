@@ -24,6 +24,8 @@ REQUIREMENTS = PROJECT / "requirements"
 # What the base image has; wheels must fit it.
 PYTHON = "3.11"
 KEPT_ARCHIVES = 2
+LAYER_CACHE = 100
+ARCHIVE = "docker-archive"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,7 +50,9 @@ class Image:
         """The digest of all that decides what comes out."""
         locks = [REQUIREMENTS / f"{lock}.txt" for lock in self.locks]
         sources = [PROJECT / source for source in self.sources]
-        return cache.digest(self.name, self.dockerfile, *locks, *sources, Path(base.__file__), self.target or "")
+        return cache.digest(
+            self.name, self.dockerfile, *locks, *sources, Path(base.__file__), self.target or "", ARCHIVE
+        )
 
 
 def _project_image(target: str) -> Image:
@@ -79,7 +83,7 @@ IMAGES = {
 
 
 def ensure_images(names: Iterable[str], progress: Progress) -> dict[str, Path]:
-    """Builds what the cache lacks, and returns each image's OCI archive.
+    """Builds what the cache lacks, and returns each image's archive.
 
     Raises:
         HostError: packages for the building are missing.
@@ -128,9 +132,14 @@ def _make(image: Image, progress: Progress, work: Path) -> None:
                 str(context),
             ),
         )
-        archive = f"oci-archive:{work / 'image.tar'}:{image.reference}"
-        # Compression would cost a minute here and again at each import.
-        _buildah("push", "--disable-compression", image.reference, archive)
+        # Layers in this form are not compressed, which would cost time here and at each import.
+        _buildah("push", image.reference, f"{ARCHIVE}:{work / 'image.tar'}:{image.reference}")
+        _prune()
+
+
+def _prune() -> None:
+    """Empties the layer cache of the builder once it has grown; it makes a change of code cheap."""
+    if len(_buildah("images", "--all", "--quiet").split()) > LAYER_CACHE:
         _buildah("rmi", "--prune")
 
 

@@ -210,6 +210,9 @@ class Run:
         children = Path(f"/proc/{wrapper}/task/{wrapper}/children").read_text().split()
         for child in children:
             os.kill(int(child), signal.Signals[f"SIG{signal_name}"])
+        if signal_name == "CONT":
+            # nsenter stops itself when its child is stopped, and would never see it end.
+            os.kill(wrapper, signal.SIGCONT)
 
     def keep(self) -> None:
         """Lets the run outlive this process; `remains.end` takes it down."""
