@@ -32,6 +32,8 @@ _BAD, _NOT_FOUND, _CONFLICT = 400, 404, 409
 #: Statuses that pass by themselves; so does every 5xx. 401 is a token about to be read anew, 410 a page that expired.
 _PASSING = frozenset({401, 408, 410, 425, 429})
 _SERVER_ERROR = 500
+#: A field that isn't in the schema, or twice in a list: the API server says 500 and means 422.
+_UNTYPED = "failed to create typed patch object"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -208,6 +210,8 @@ def _translated(status: int, message: str, value: Manifest | None) -> ClusterErr
     text = f"{message} ({status})"
     if status == _CONFLICT:
         return Conflict(text)
+    if _UNTYPED in message:
+        return Refused(text)
     if status in _PASSING or status >= _SERVER_ERROR:
         return Unreachable(text)
     if status == _NOT_FOUND and ((value or {}).get("details") or {}).get("name"):
