@@ -270,6 +270,25 @@ async def test_a_hanging_pod_does_not_slow_the_looks(watched: Watched) -> None:
     assert watched.stable[0].reads <= 3
 
 
+async def test_a_breach_does_not_wait_for_a_pod_that_is_known_to_hang(watched: Watched) -> None:
+    loop = asyncio.get_running_loop()
+    looked: list[float] = []
+
+    def targets() -> Sequence[PodTarget]:
+        looked.append(loop.time())
+        return [pod.target for pod in watched.canary]
+
+    watched.stable[0].mood = "hanging"
+    side = Side(revision="fraud-v7", runtime=Runtime.TIDEGATE, targets=targets)
+    watched.start(canary=side, interval=1.0)
+    await until(lambda: watched.missing is None)
+    for pod in watched.canary:
+        pod.serve(20, "5xx")
+    await until(lambda: bool(watched.breaches))
+    # Waiting for it would take 0.8 s.
+    assert loop.time() - looked[-1] < 0.5
+
+
 async def test_one_object_that_hangs_delays_no_other(watched: Watched) -> None:
     other = [watched.evidence.pod("o1"), watched.evidence.pod("o2")]
     for pod in other:
@@ -428,7 +447,7 @@ async def test_a_fault_in_a_look_is_said_and_the_watch_goes_on(watched: Watched)
     broken = Broken()
     watch = EvidenceWatch(broken, watched.clock, on_breach=watched.breaches.append, on_look=lambda key: None)
     watch.ensure(KEY, watched.spec())
-    await until(lambda: broken.calls > 12)
+    await until(lambda: broken.calls > 5)
     judgement = watch.judgement(KEY)
     assert isinstance(judgement, Unavailable)
     assert judgement.reason == Reason.EVIDENCE_MISSING
