@@ -3,13 +3,16 @@
 A route that the API server would refuse must be refused here, before any pod is started for it.
 """
 
-from typing import Annotated, Any, Literal
+import re
+from typing import Annotated, Literal
 
 from pydantic import Field
 
-from tidegate.api.rules import Rule, Text, Wire
+from tidegate.api.rules import Rule, Text, Unique, Wire
 from tidegate.api.scalars import Duration, Label, ObjectName, seconds
 
+# What the Gateway API takes for the characters of a path (RFC 3986, pchar).
+_PATH_CHARACTERS = r"^(?:[-A-Za-z0-9/._~!$&'()*+,;=:@]|[%][0-9a-fA-F]{2})+$"
 _SPECIAL = {"ReplaceFullPath": "replace_full_path", "ReplacePrefixMatch": "replace_prefix_match"}
 
 _Path = Annotated[
@@ -50,15 +53,9 @@ class ParentRef(Wire):
     """Port of the listeners to attach to; absent: any."""
 
     def overlaps(self, other: "ParentRef") -> bool:
-        """Whether both may mean the same listener."""
-
-        def alike(mine: Any, theirs: Any) -> bool:
-            return mine is None or theirs is None or mine == theirs
-
-        return (
-            (self.namespace, self.name) == (other.namespace, other.name)
-            and alike(self.section_name, other.section_name)
-            and alike(self.port, other.port)
+        """Whether the Gateway API takes both for the same listener: only sectionName tells them apart for it."""
+        return (self.namespace, self.name) == (other.namespace, other.name) and (
+            self.section_name is None or other.section_name is None or self.section_name == other.section_name
         )
 
 
@@ -69,9 +66,10 @@ class PathMatch(Wire):
         Rule(
             cel="self.type == 'RegularExpression' || (self.value.startsWith('/') && "
             "!['//', '/./', '/../', '%2f', '%2F', '#'].exists(s, self.value.contains(s)) && "
-            "!self.value.endsWith('/..') && !self.value.endsWith('/.'))",
+            "!self.value.endsWith('/..') && !self.value.endsWith('/.') && "
+            f'self.value.matches(r"{_PATH_CHARACTERS}"))',
             holds=lambda match: match.type == "RegularExpression" or _normal(match.value),
-            message="must be an absolute path such as /v1/score, without //, /./, /../, %2F and #",
+            message="must be an absolute path such as /v1/score, without //, /./, /../, %2F, # and blanks",
             field="value",
         ),
     )
@@ -83,7 +81,12 @@ class PathMatch(Wire):
 
 def _normal(path: str) -> bool:
     parts = ("//", "/./", "/../", "%2f", "%2F", "#")
-    return path.startswith("/") and not any(part in path for part in parts) and not path.endswith(("/..", "/."))
+    return (
+        path.startswith("/")
+        and not any(part in path for part in parts)
+        and not path.endswith(("/..", "/."))
+        and re.fullmatch(_PATH_CHARACTERS, path) is not None
+    )
 
 
 class ValueMatch(Wire):
@@ -97,14 +100,17 @@ class ValueMatch(Wire):
     """What it is compared with."""
 
 
+_ValueMatches = Annotated[list[ValueMatch], Field(max_length=16), Unique(key="name")]
+
+
 class Match(Wire):
     """A condition on requests; all its parts must hold."""
 
     path: PathMatch | None = None
     """Condition on the path; absent: any."""
-    headers: list[ValueMatch] | None = Field(default=None, max_length=16)
+    headers: _ValueMatches | None = None
     """Conditions on headers."""
-    query_params: list[ValueMatch] | None = Field(default=None, max_length=16)
+    query_params: _ValueMatches | None = None
     """Conditions on query parameters."""
     method: Literal["GET", "HEAD", "POST", "PUT", "DELETE", "CONNECT", "OPTIONS", "TRACE", "PATCH"] | None = None
     """The HTTP method; absent: any."""
@@ -119,6 +125,9 @@ class Header(Wire):
     """Value of the header."""
 
 
+_Headers = Annotated[list[Header], Field(min_length=1, max_length=16), Unique(key="name")]
+
+
 class HeaderFilter(Wire):
     """Changes to headers."""
 
@@ -129,11 +138,11 @@ class HeaderFilter(Wire):
             message="say what to set, add or remove",
         ),
     )
-    set_: list[Header] | None = Field(default=None, alias="set", min_length=1, max_length=16)
+    set_: _Headers | None = Field(default=None, alias="set")
     """Headers to write over."""
-    add: list[Header] | None = Field(default=None, min_length=1, max_length=16)
+    add: _Headers | None = None
     """Headers to add to what is there."""
-    remove: list[_HeaderName] | None = Field(default=None, min_length=1, max_length=16)
+    remove: Annotated[list[_HeaderName], Field(min_length=1, max_length=16), Unique()] | None = None
     """Names of headers to take away."""
 
 
@@ -276,10 +285,9 @@ _ParentRefs = Annotated[
         cel="self.all(p, self.exists_one(q, p.name == q.name && "
         "has(p.__namespace__) == has(q.__namespace__) && "
         "(!has(p.__namespace__) || p.__namespace__ == q.__namespace__) && "
-        "(!has(p.sectionName) || !has(q.sectionName) || p.sectionName == q.sectionName) && "
-        "(!has(p.port) || !has(q.port) || p.port == q.port)))",
+        "(!has(p.sectionName) || !has(q.sectionName) || p.sectionName == q.sectionName)))",
         holds=lambda refs: all(sum(ref.overlaps(other) for other in refs) == 1 for ref in refs),
-        message="names one Gateway twice: give each a sectionName or port of its own, or leave one out",
+        message="names one Gateway twice: give each a sectionName of its own, or leave one out",
     ),
 ]
 

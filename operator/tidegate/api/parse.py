@@ -171,7 +171,7 @@ def _findings(error: ValidationError) -> Iterator[tuple[str, str]]:
     for detail in error.errors(include_url=False):
         at = _path(detail["loc"])
         for field, message in detail.get("ctx", {}).get("findings", [("", _message(detail))]):
-            yield (f"{at}.{field}" if field else at, message)
+            yield (f"{at}.{field}" if field[:1] not in {"", "["} else f"{at}{field}", message)
 
 
 def _path(location: tuple[int | str, ...]) -> str:

@@ -76,6 +76,29 @@ class Text:
         return core_schema.custom_error_schema(text, "text", custom_error_message=self.remedy)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Unique:
+    """Metadata of a list type: no two of its elements may be equal, or equal in `key` where they are objects."""
+
+    key: str = ""
+
+    def check(self, value: list[Any]) -> list[Any]:
+        """Return the list or raise which of its elements repeat an earlier one."""
+        names = [getattr(element, self.key) if self.key else element for element in value]
+        message = f"repeats the {self.key or 'value'} of an earlier one: leave it out"
+        findings = [(f"[{at}]", message) for at, name in enumerate(names) if name in names[:at]]
+        if findings:
+            raise PydanticCustomError("rule", "{text}", {"text": message, "findings": findings})
+        return value
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return core_schema.no_info_after_validator_function(self.check, handler(source))
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        kind = {"x-kubernetes-list-type": "map" if self.key else "set"}
+        return handler(schema) | kind | ({"x-kubernetes-list-map-keys": [self.key]} if self.key else {})
+
+
 class Wire(BaseModel):
     """Base of all parts of a spec: camelCase, nothing unknown, nothing coerced, docstrings are descriptions."""
 

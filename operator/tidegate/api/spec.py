@@ -14,7 +14,7 @@ from tidegate.api.serving import Serving
 _ModelName = Annotated[
     str,
     Text(
-        pattern=r"^[^/:\x00-\x1f\x7f]*[^/:\s\x00-\x1f\x7f][^/:\x00-\x1f\x7f]*$",
+        pattern=r"^[^/:\x00-\x1f\x7f]*[^/:\p{Z}\x00-\x1f\x7f][^/:\x00-\x1f\x7f]*$",
         max_length=256,
         remedy="must be the name of a registered model: not blank, without '/', ':' and control characters, "
         "at most 256 characters",

@@ -9,8 +9,9 @@ from tests.generate import ROOT
 
 @pytest.fixture(scope="session")
 def served() -> Iterator[LightCluster]:
-    """A light cluster that serves ModelDeployments."""
+    """A light cluster that serves ModelDeployments and the Gateway API."""
     with LightCluster.start() as cluster:
+        cluster.apply_gateway_crds()
         crd = ROOT / "crds" / "tidegate.dev_modeldeployments.yaml"
         cluster.kubectl("apply", "--server-side", "-f", str(crd))
         cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(crd))

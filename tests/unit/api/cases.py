@@ -274,6 +274,11 @@ WRONG = (
         _gateway(parentRefs=[{"name": "public"}, {"name": "public", "sectionName": "https"}]),
     ),
     wrong(
+        "one gateway by two ports",
+        "spec.traffic.gateway.parentRefs",
+        _gateway(parentRefs=[{"name": "public", "port": 80}, {"name": "public", "port": 443}]),
+    ),
+    wrong(
         "a host name with a scheme", "spec.traffic.gateway.hostnames[1]", _gateway(hostnames=["a.example", "http://b"])
     ),
     wrong(
@@ -291,6 +296,16 @@ WRONG = (
         "a header match without a value",
         "spec.traffic.gateway.matches[0].headers[0].value",
         _gateway(matches=[{"headers": [{"name": "x-tenant"}]}]),
+    ),
+    wrong(
+        "one header matched twice",
+        "spec.traffic.gateway.matches[0].headers[1]",
+        _gateway(matches=[{"headers": [{"name": "x-tenant", "value": "a"}, {"name": "x-tenant", "value": "b"}]}]),
+    ),
+    wrong(
+        "one header removed twice",
+        "spec.traffic.gateway.filters[0].responseHeaderModifier.remove[1]",
+        _gateway(filters=[{"type": "ResponseHeaderModifier", "responseHeaderModifier": {"remove": ["via", "via"]}}]),
     ),
     wrong("a redirect", "spec.traffic.gateway.filters[0].type", _gateway(filters=[{"type": "RequestRedirect"}])),
     wrong("a filter without its field", "spec.traffic.gateway.filters[0]", _gateway(filters=[{"type": "URLRewrite"}])),
