@@ -197,7 +197,7 @@ judged = st.builds(
 
 @given(seen=st.lists(st.tuples(judged, st.booleans(), st.booleans()), max_size=25), weight=st.sampled_from([5, 25, 50]))
 def test_rulings_are_consistent_whatever_the_looks(seen: list[tuple[Look, bool, bool]], weight: int) -> None:
-    """A breach names its guard and stands on three bad requests or more; health needs all guards; saving loses nothing."""
+    """A breach names its guard and stands on three bad requests; health needs all guards; saving loses nothing."""
     state = JudgeState()
     for one, at_full, new_step in seen:
         ruling = judge(restart_step(state) if new_step else state, GUARDS, one, weight=weight, at_full=at_full)

@@ -29,7 +29,7 @@ def ever_reaches(counts: Iterable[int], threshold: float = 1 / ALPHA) -> bool:
 
 def test_a_canary_exactly_at_the_limit_is_reverted_in_at_most_one_of_a_hundred_rollouts() -> None:
     rng = random.Random(3001)
-    reverted = sum(ever_reaches(bad_counts(rng, n=REQUESTS, p=LIMIT, looks=250)) for _ in range(RUNS))
+    reverted = sum(ever_reaches(bad_counts(rng, n=REQUESTS, p=LIMIT, looks=200)) for _ in range(RUNS))
     assert reverted <= RUNS * ALPHA
 
 
@@ -40,7 +40,7 @@ def test_several_guards_at_once_share_the_one_percent() -> None:
     tables = [[absolute_factors(limit, Count(REQUESTS, bad)) for bad in range(REQUESTS + 1)] for limit in limits]
     reverted = 0
     for _ in range(RUNS):
-        looks = zip(*(bad_counts(rng, n=REQUESTS, p=limit, looks=80) for limit in limits), strict=True)
+        looks = zip(*(bad_counts(rng, n=REQUESTS, p=limit, looks=60) for limit in limits), strict=True)
         processes = [Process() for _ in limits]
         for bads in looks:
             processes = [p.after(table[bad]) for p, table, bad in zip(processes, tables, bads, strict=True)]

@@ -226,6 +226,20 @@ def test_points_over_stable_are_measured_by_what_stable_did_before() -> None:
     assert (broken.verdict, broken.blamed) == (Verdict.BREACH, "errorRate.maxIncrease")
 
 
+def test_a_limit_made_of_stables_rate_uses_earlier_looks_only() -> None:
+    state = hear(*[look((10, 0), (90, 1))] * 30, guards=(POINTS,)).state
+    calm = hear(look((10, 1), (90, 0)), guards=(POINTS,), state=state)
+    rough = hear(look((10, 1), (90, 9)), guards=(POINTS,), state=state)
+    assert not only(rough).held
+    assert only(calm).log_e == only(rough).log_e
+
+
+def test_what_the_canary_still_tells_of_an_outage_that_is_just_over_is_held_too() -> None:
+    shared = hear(*[look((10, 0), (90, 0))] * 40, *[look((10, 5), (90, 45))] * 10)
+    late = hear(look((10, 8), (90, 0)), state=shared.state)
+    assert (late.verdict, only(late).held) == (Verdict.UNDECIDED, True)
+
+
 def test_a_breach_that_stable_shares_is_held_and_said() -> None:
     shared = hear(*[look((10, 0), (90, 0))] * 40, *[look((10, 5), (90, 45))] * 5)
     assert (shared.verdict, only(shared).held) == (Verdict.UNDECIDED, True)
