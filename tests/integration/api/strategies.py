@@ -3,7 +3,7 @@
 from typing import Any
 
 from hypothesis import strategies as st
-from tests.unit.api.cases import CUSTOM
+from tests.unit.api.case import CUSTOM
 
 
 def _mostly(right: str, wrong: str) -> st.SearchStrategy[str]:

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 from tests.integration.api import strategies
-from tests.unit.api.cases import LEAST, merge
+from tests.unit.api.case import LEAST, merge
 
 from tidegate.api.parse import parse
 from tidegate.errors import InvalidSpec

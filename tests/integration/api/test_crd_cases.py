@@ -6,7 +6,8 @@ from typing import Any
 
 import httpx
 import pytest
-from tests.unit.api.cases import RIGHT, WRONG, Case
+from tests.unit.api.case import Case
+from tests.unit.api.cases import RIGHT, WRONG
 
 pytestmark = pytest.mark.apiserver
 

@@ -11,7 +11,7 @@ import httpx
 import pytest
 from tests.cluster.light import LightCluster
 from tests.unit.api.builders import CANARY, NOON, ROLLING, STABLE
-from tests.unit.api.cases import EXAMPLES, LEAST, merge
+from tests.unit.api.case import EXAMPLES, LEAST, merge
 
 from tidegate.api.parse import parse
 from tidegate.api.record import restore
@@ -97,12 +97,12 @@ def test_a_failure_is_kept_beside_what_was_known(api: httpx.Client, created: dic
 
 
 def test_kubectl_shows_version_canary_weight_phase_and_readiness(
-    served: LightCluster, api: httpx.Client, created: dict[str, Any]
+    apiserver: LightCluster, api: httpx.Client, created: dict[str, Any]
 ) -> None:
     _apply_status(api, created, render_status(EVERYTHING, previous=None, now=NOON))
     name = created["metadata"]["name"]
 
-    head, row = served.kubectl("get", "mdep", name, "-n", "default").splitlines()
+    head, row = apiserver.kubectl("get", "mdep", name, "-n", "default").splitlines()
 
     assert head.split() == ["NAME", "VERSION", "CANARY", "WEIGHT", "PHASE", "READY", "AGE"]
     assert row.split()[:-1] == [name, "6", "7", "25", "Progressing", "False"]

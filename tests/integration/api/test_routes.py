@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.integration.api.strategies import gateways
-from tests.unit.api.cases import EXAMPLES, LEAST, merge
+from tests.unit.api.case import EXAMPLES, LEAST, merge
 
 from tidegate.api.parse import parse
 from tidegate.core.httproute import route

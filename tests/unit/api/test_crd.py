@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from tests import generate
-from tests.unit.api.cases import EXAMPLES
+from tests.unit.api.case import EXAMPLES
 
 from tidegate.api.crd import render
 from tidegate.core.reasons import MEANING, Reason

@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from tests.unit.api.cases import CUSTOM, EXAMPLES, LEAST, merge
+from tests.unit.api.case import CUSTOM, EXAMPLES, LEAST, merge
 
 from tidegate.api.parse import parse, reference
 from tidegate.core.guards import Absolute, Guard, Increase, Kind, Mode, Ratio

@@ -1,7 +1,8 @@
 from collections import Counter
 
 import pytest
-from tests.unit.api.cases import RIGHT, WRONG, Case
+from tests.unit.api.case import Case
+from tests.unit.api.cases import RIGHT, WRONG
 
 from tidegate.api.parse import parse
 from tidegate.core.plan import Plan
