@@ -6,6 +6,7 @@ call, in a thread. The client's own request function is used, but not its way of
 """
 
 import json
+import re
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -239,5 +240,5 @@ def _root(error: BaseException) -> BaseException:
 
 
 def _words(error: BaseException) -> str:
-    """What an error says, without the address of the object that it happened to."""
-    return str(error).rpartition(">: ")[2] or str(error) or type(error).__name__
+    """What an error says, without the connection's own name: that is a server known already."""
+    return re.sub(r"^HTTPS?Connection(Pool)?\(.*?\): ", "", str(error)) or type(error).__name__
