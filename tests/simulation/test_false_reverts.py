@@ -122,7 +122,7 @@ def mixed_look(errors: tuple[int, int], client_errors: tuple[int, int]) -> Look:
 
 def test_whole_rollouts_under_four_guards_at_their_limits_end_without_a_revert() -> None:
     rng = random.Random(3006)
-    runs, reverted = 300, 0
+    runs, reverted = 200, 0
     for _ in range(runs):
         canary = bad_counts(rng, n=10, p=0.01, looks=60)
         stable = bad_counts(rng, n=90, p=0.01 / 1.5, looks=60)

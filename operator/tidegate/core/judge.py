@@ -121,12 +121,27 @@ def _ruling(state: JudgeState, dockets: Sequence["_Docket"], *, fresh: bool, unr
     )
 
 
+def _points(guard: Guard) -> float:
+    return guard.test.points if isinstance(guard.test, Increase) else 0.0
+
+
+def _bound(guard: Guard, before: History, *, at_full: bool) -> float | None:
+    """The limit as a plain share, from stable's earlier looks where it follows stable."""
+    if isinstance(guard.test, Absolute):
+        return guard.test.limit
+    if isinstance(guard.test, Ratio) and not at_full:
+        return None
+    return upper_bound(before.minutes, ALPHA) * guard.share_factor + _points(guard)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Docket:
     """One guard before the judge: what is known of it, and what this look brings.
 
     `pair` is None where no pod of the canary can tell. `before` is stable's history without this look: limits that
     follow stable's rate may use earlier looks only, or the canary would be compared with a limit made after the fact.
+    `bound` is the limit as a plain share, None where it is a ratio to what stable does in the same look. `held`: stable's
+    last looks, `lately`, are over it themselves.
     """
 
     guard: Guard
@@ -137,6 +152,9 @@ class _Docket:
     edges: Edges | None
     at_full: bool
     resting: bool
+    lately: Count
+    bound: float | None
+    held: bool
 
     @classmethod
     def opened(
@@ -145,31 +163,24 @@ class _Docket:
         """The guard's case, before the look is heard."""
         pair = look.counts.get(guard.metric)
         before = state.histories.get(guard.metric, History())
+        history = before.after(pair.stable) if pair else before
+        lately = history.recent
+        bound = _bound(guard, before, at_full=at_full)
+        # A single bad request of stable is no outage.
+        over = bound is not None and lately.bad > 1 and lately.share > bound
         return cls(
             guard=guard,
             state=state.guards.get(guard.identity, GuardState()),
             before=before,
-            history=before.after(pair.stable) if pair else before,
+            history=history,
             pair=pair,
             edges=look.edges.get(guard.metric),
             at_full=at_full,
             resting=at_full and guard.relative and any(guard.yields_to(other) for other in guards),
+            lately=lately,
+            bound=bound,
+            held=over and not at_full,
         )
-
-    @property
-    def bound(self) -> float | None:
-        """The limit as a plain share; None where it is a ratio to what stable does in the same look."""
-        if isinstance(self.guard.test, Absolute):
-            return self.guard.test.limit
-        if isinstance(self.guard.test, Ratio) and not self.at_full:
-            return None
-        return upper_bound(self.before.minutes, ALPHA) * self.guard.share_factor + self._points
-
-    @property
-    def held(self) -> bool:
-        """Whether stable's last looks are over the limit themselves. A single bad request there is no outage."""
-        lately = self.history.recent
-        return not self.at_full and self.bound is not None and lately.bad > 1 and lately.share > self.bound
 
     def heard(self) -> "_Docket":
         """With the look taken into account; one that cannot be compared with anything changes nothing."""
@@ -189,13 +200,9 @@ class _Docket:
             return two_sample_factors(self.guard.share_factor, forecast, pair.canary, pair.stable)
         if self.held:
             # Stable is over the limit: what it does now, in this look and lately, is the measure until it is not.
-            worst = max(upper_bound(self.history.recent, ALPHA), upper_bound(pair.stable, ALPHA))
-            bound = max(bound, worst + self._points)
+            worst = max(upper_bound(self.lately, ALPHA), upper_bound(pair.stable, ALPHA))
+            bound = max(bound, worst + _points(self.guard))
         return absolute_factors(bound, pair.canary) if 0 < bound < 1 else NEUTRAL
-
-    @property
-    def _points(self) -> float:
-        return self.guard.test.points if isinstance(self.guard.test, Increase) else 0.0
 
     def suspected(self, threshold: float) -> bool:
         """Whether the evidence against the canary is strong enough to raise nothing."""
@@ -207,7 +214,7 @@ class _Docket:
         standing = Standing.BREACHED if breached else self._standing(threshold)
         counts = self.state.run if standing in (Standing.BREACHED, Standing.SUSPECTED) else self.state.favour
         bound = self.bound if isinstance(self.guard.test, Absolute) or self.at_full else None
-        case = Case(standing=standing, counts=counts, stable_lately=self.history.recent, bound=bound, edges=self.edges)
+        case = Case(standing=standing, counts=counts, stable_lately=self.lately, bound=bound, edges=self.edges)
         return Finding(
             guard=self.guard.name,
             mode=self.guard.mode,
@@ -226,7 +233,7 @@ class _Docket:
         """The limit that stable's share makes, None as long as there is none."""
         if not stable.n:
             return None
-        return min(1.0, stable.share * self.guard.share_factor + self._points)
+        return min(1.0, stable.share * self.guard.share_factor + _points(self.guard))
 
     def _standing(self, threshold: float) -> Standing:
         """Where the guard stands, if it is not breached."""

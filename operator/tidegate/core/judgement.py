@@ -5,7 +5,7 @@ from dataclasses import astuple, dataclass, field, replace
 from typing import Any
 
 from tidegate.core.evidence import Pair
-from tidegate.core.sequential import NO_REQUESTS, Count, Process, Silence
+from tidegate.core.sequential import Count, Process, Silence
 
 #: The chance of reverting a canary whose every guard holds, over a whole rollout.
 ALPHA = 0.01
@@ -40,12 +40,16 @@ class History:
     @property
     def recent(self) -> Count:
         """The last looks together."""
-        return sum(self.looks, NO_REQUESTS)
+        return _together(self.looks)
 
     @property
     def minutes(self) -> Count:
         """The last minutes together."""
-        return sum(self.blocks, NO_REQUESTS)
+        return _together(self.blocks)
+
+
+def _together(counts: Sequence[Count]) -> Count:
+    return Count(sum([count.n for count in counts]), sum([count.bad for count in counts]))
 
 
 @dataclass(frozen=True, slots=True)

@@ -62,7 +62,8 @@ class Process:
         """The process after a look whose likelihood ratios are `factors`: S_j <- (S_j + w_k) * L_j."""
         looks = self.looks + 1
         weight = 1.0 / (looks * (looks + 1))
-        return Process(looks, tuple([min(CEILING, (s + weight) * f) for s, f in zip(self.sums, factors, strict=True)]))
+        sums = tuple([(s + weight) * factor for s, factor in zip(self.sums, factors, strict=True)])
+        return Process(looks, sums if max(sums) < CEILING else tuple(min(CEILING, s) for s in sums))
 
     @property
     def value(self) -> float:
