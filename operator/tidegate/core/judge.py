@@ -140,8 +140,8 @@ class _Docket:
 
     `pair` is None where no pod of the canary can tell. `before` is stable's history without this look: limits that
     follow stable's rate may use earlier looks only, or the canary would be compared with a limit made after the fact.
-    `bound` is the limit as a plain share, None where it is a ratio to what stable does in the same look. `held`: stable's
-    last looks, `lately`, are over it themselves.
+    `bound` is the limit as a plain share, None where it is a ratio to what stable does in the same look. `held`:
+    stable's last looks, `lately`, are over it themselves.
     """
 
     guard: Guard
