@@ -30,7 +30,8 @@ def until(condition: Callable[[], object], *, patience: float = 60.0, why: Calla
 
 def environment(overrides: Mapping[str, str]) -> dict[str, str]:
     """What a pod would get: nothing of ours but the interpreter's own."""
-    kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR") if name in os.environ}
+    passed_on = ("PATH", "HOME", "TMPDIR", "COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG")
+    kept = {name: os.environ[name] for name in passed_on if name in os.environ}
     return kept | {"PYTHONPATH": str(OPERATOR)} | dict(overrides)
 
 
