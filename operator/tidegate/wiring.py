@@ -6,10 +6,9 @@ import socket
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-import kopf
 import structlog
 
-from tidegate.adapters.access import Access, get_configuration, open_access
+from tidegate.adapters.access import Access, get_configuration
 from tidegate.adapters.clock import SteadyClock
 from tidegate.adapters.kube import KubeCluster
 from tidegate.adapters.mlflow import MlflowRegistry
@@ -122,7 +121,7 @@ class Operator:
 
 async def run(settings: Settings) -> None:
     """Run one operator process until it is told to end."""
-    access = open_access(await get_configuration())
+    access = Access(await get_configuration())
     registry = MlflowRegistry.from_environment(os.environ)
     evidence = PodEvidence()
     cluster = KubeCluster(access, total=settings.api_timeout)
@@ -141,18 +140,17 @@ async def run(settings: Settings) -> None:
         await server.stop()
         await evidence.close()
         await registry.close()
-        await access.session.close()
+        await access.close()
 
 
 async def _until_told(operator: Operator, access: Access, settings: Settings) -> None:
     stop = asyncio.Event()
     namespaces = [name.strip() for name in settings.namespaces.split(",") if name.strip()]
-    session = kopf.AiohttpSession(server=access.server, aiohttp_session=access.session)
     work = asyncio.create_task(operator.run(), name="work")
     # A loop that died must take the process with it: the kubelet starts a new one.
     work.add_done_callback(lambda _: stop.set())
     intake = Intake(seen=operator.seen, gone=operator.gone)
-    await run_informer(intake, session, namespaces=namespaces, stop=stop)
+    await run_informer(intake, access, namespaces=namespaces, stop=stop)
     work.cancel()
     try:
         await work

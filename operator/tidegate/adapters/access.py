@@ -8,7 +8,6 @@ operator, the second parses nothing that we need and retries by itself.
 import os
 import ssl
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from pathlib import Path
 
 import aiohttp
@@ -51,29 +50,37 @@ def own_namespace(default: str = "default") -> str:
         return default
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Access:
-    """A session with the API server at `server` (URL without a trailing slash). kopf and `KubeCluster` share it."""
+    """The API server at `server` (URL without a trailing slash), and the one pool of connections to it.
 
-    server: str
-    session: aiohttp.ClientSession
-
-
-def open_access(configuration: Configuration, *, connections: int = 100) -> Access:
-    """Open the one session. Whoever opened it closes `session`.
-
-    `connections` bounds those that are open at a time; each watch holds one. Must be called inside a running loop.
+    `connections` bounds those that are open at a time; each watch holds one. Must be made inside a running loop.
     """
-    connector = aiohttp.TCPConnector(limit=connections, ssl=_ssl(configuration), keepalive_timeout=_KEEP_ALIVE)
-    session = aiohttp.ClientSession(
-        connector=connector,
-        middlewares=(_authorized(configuration),),
-        headers={"User-Agent": "tidegate", "Accept": "application/json"},
-        proxy=configuration.proxy,
-        # One event of a watch may be longer than aiohttp's usual buffer.
-        read_bufsize=2**21,
-    )
-    return Access(server=configuration.host.rstrip("/"), session=session)
+
+    def __init__(self, configuration: Configuration, *, connections: int = 100) -> None:
+        self.server: str = configuration.host.rstrip("/")
+        self._configuration = configuration
+        self._connector = aiohttp.TCPConnector(
+            limit=connections, ssl=_ssl(configuration), keepalive_timeout=_KEEP_ALIVE
+        )
+        self.session = self.share()
+
+    def share(self) -> aiohttp.ClientSession:
+        """A session on the same connections for somebody who closes sessions as he likes, as kopf does after a 401."""
+        return aiohttp.ClientSession(
+            connector=self._connector,
+            connector_owner=False,
+            middlewares=(_authorized(self._configuration),),
+            headers={"User-Agent": "tidegate", "Accept": "application/json"},
+            proxy=self._configuration.proxy,
+            # One event of a watch may be longer than aiohttp's usual buffer.
+            read_bufsize=2**21,
+        )
+
+    async def close(self) -> None:
+        """Close our session and the connections of all."""
+        await self.session.close()
+        # Without waiting for the other side's farewell: it may be what we are leaving for.
+        await self._connector.close(abort_ssl=True)
 
 
 def _ssl(configuration: Configuration) -> ssl.SSLContext:

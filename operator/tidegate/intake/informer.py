@@ -1,15 +1,18 @@
 """kopf as an informer and life-cycle shell: settings under which it watches, writes nothing and never gives up."""
 
 import asyncio
+import itertools
 from collections.abc import Collection, Iterator
 from typing import Any
 
 import kopf
 
+from tidegate.adapters.access import Access
 from tidegate.core.labels import MANAGED_BY, MANAGER
 from tidegate.intake.handlers import WATCHED, Intake, register
 
 CHUNK = 500  # objects in one page of a list
+LOGIN_AGAIN = 1.0  # seconds between two logins
 IDLE = 0.2  # seconds that a per-object worker of kopf lives on without events
 
 
@@ -62,16 +65,18 @@ def informer_settings() -> kopf.OperatorSettings:
     return settings
 
 
-async def run_informer(
-    intake: Intake, session: kopf.AiohttpSession, *, namespaces: Collection[str], stop: asyncio.Event
-) -> None:
+async def run_informer(intake: Intake, access: Access, *, namespaces: Collection[str], stop: asyncio.Event) -> None:
     """Watch until `stop` is set or the process is told to end (SIGTERM, SIGINT)."""
     registry = kopf.OperatorRegistry()
     register(registry, intake)
 
+    logins = itertools.count()
+
     @kopf.on.login(registry=registry)
     async def login(**_: Any) -> kopf.AiohttpSession:
-        return session
+        # After a 401 kopf closes the session, asks for another at once, and takes none that it had before.
+        await asyncio.sleep(LOGIN_AGAIN if next(logins) else 0.0)
+        return kopf.AiohttpSession(server=access.server, aiohttp_session=access.share())
 
     await kopf.operator(
         registry=registry,

@@ -11,7 +11,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer
 from kubernetes.aio.client import Configuration
 
-from tidegate.adapters.access import get_configuration, open_access, own_namespace
+from tidegate.adapters.access import Access, get_configuration, own_namespace
 from tidegate.adapters.kube import KubeCluster
 from tidegate.errors import ClusterError, Conflict, Refused, Unreachable
 
@@ -32,8 +32,8 @@ async def start() -> AsyncIterator[Start]:
         await server.start_server()
         configuration = Configuration(host=str(server.make_url("")))
         configuration.api_key["BearerToken"] = "Bearer secret"
-        access = open_access(configuration)
-        ends.extend([access.session.close, server.close])
+        access = Access(configuration)
+        ends.extend([access.close, server.close])
         return KubeCluster(access, total=0.5)
 
     yield started
@@ -156,10 +156,10 @@ async def test_silence_is_unreachable_within_the_limit(start: Start) -> None:
 
 
 async def test_nobody_listening_is_unreachable() -> None:
-    access = open_access(Configuration(host="http://127.0.0.1:9"))
+    access = Access(Configuration(host="http://127.0.0.1:9"))
     with pytest.raises(Unreachable, match=r"127\.0\.0\.1"):
         await KubeCluster(access).apply(BOX)
-    await access.session.close()
+    await access.close()
 
 
 @pytest.mark.parametrize(("act", "requests"), [("apply", 2), ("create", 1)])
@@ -225,14 +225,14 @@ async def test_a_token_is_read_anew_for_each_request(start: Start) -> None:
     server = TestServer(app)
     await server.start_server()
     configuration = Configuration(host=str(server.make_url("")))
-    access = open_access(configuration)
+    access = Access(configuration)
     cluster = KubeCluster(access)
     await cluster.apply(BOX)
     configuration.api_key["BearerToken"] = "Bearer one"
     await cluster.apply(BOX)
     configuration.api_key["BearerToken"] = "Bearer two"
     await cluster.apply(BOX)
-    await access.session.close()
+    await access.close()
     await server.close()
     assert tokens == [None, "Bearer one", "Bearer two"]
 
@@ -262,10 +262,10 @@ async def test_a_kubeconfig_that_trusts_anybody_is_obeyed(monkeypatch: pytest.Mo
     (tmp_path / "config").write_text(json.dumps(config))
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
     configuration = await get_configuration()
-    access = open_access(configuration)
+    access = Access(configuration)
     assert access.server == "https://127.0.0.1:9"
     assert not configuration.verify_ssl
-    await access.session.close()
+    await access.close()
 
 
 def test_outside_a_pod_the_namespace_is_the_default() -> None:

@@ -1,0 +1,75 @@
+"""kopf on our session: a token that is refused for a while ends nothing."""
+
+import asyncio
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from tests.cluster.light import LightCluster
+from tests.contract.cluster_cases import config_map, model_deployment
+
+from tidegate.adapters.access import Access, get_configuration
+from tidegate.adapters.kube import KubeCluster
+from tidegate.intake.handlers import Intake
+from tidegate.intake.informer import run_informer
+
+pytestmark = pytest.mark.apiserver
+
+
+async def test_the_informer_outlives_a_refused_token_and_closes_nobody_elses_session(
+    apiserver: LightCluster, namespace: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    apiserver.kubectl("create", "-f", "-", text=json.dumps(model_deployment(namespace)))
+    monkeypatch.setenv("KUBECONFIG", str(apiserver.kubeconfig))
+    configuration, before = await get_configuration(), sockets()
+    token = configuration.api_key["BearerToken"]
+    refusals = asyncio.Queue[None]()
+
+    async def changing(_: object) -> None:
+        # The first requests go out with a token that nobody knows.
+        refused = refusals.qsize() < 3
+        configuration.api_key["BearerToken"] = "Bearer nobody" if refused else token
+        if refused:
+            refusals.put_nowait(None)
+
+    configuration.refresh_api_key_hook = changing
+    access, stop = Access(configuration), asyncio.Event()
+    seen = asyncio.Queue[str]()
+
+    def look(kind: str, body: Mapping[str, Any]) -> None:
+        seen.put_nowait(kind)
+
+    intake = Intake(seen=look, gone=look)
+    informer = asyncio.create_task(run_informer(intake, access, namespaces=[namespace], stop=stop))
+    assert await asyncio.wait_for(seen.get(), 60) == "ModelDeployment"
+    assert refusals.qsize() == 3
+
+    assert not access.session.closed
+    made = await KubeCluster(access).apply(config_map(namespace, a="1"))
+    assert made["data"] == {"a": "1"}
+
+    stop.set()
+    await asyncio.wait_for(informer, 30)
+    assert not access.session.closed
+    await access.close()
+    # The watches that kopf closed say goodbye to the API server by and by.
+    for _ in range(1000):
+        if sockets() <= before:
+            break
+        await asyncio.sleep(0.01)
+    assert sockets() <= before
+
+
+def sockets() -> int:
+    """How many sockets this process has open."""
+    return sum("socket:" in _target(entry) for entry in Path("/proc/self/fd").iterdir())
+
+
+def _target(entry: Path) -> str:
+    try:
+        return str(entry.readlink())
+    except OSError:
+        # Closed since it was listed: the listing's own descriptor.
+        return ""
