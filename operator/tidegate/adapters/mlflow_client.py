@@ -143,7 +143,7 @@ class _BoundedStore(RestStore):  # type: ignore[misc]  # mlflow ships no types, 
                 raise RegistryFault(Reason.REGISTRY_FAILING, self._access.clean(words), code=code)
             raise refused(self._access, status, code, words)
         if body is None:
-            raise not_mlflow(self._access, f"not a whole JSON object: {text[:200]}")
+            raise not_mlflow(self._access, f"not a whole JSON object: {text}")
         try:
             parse_dict(js_dict=body, message=answer)
         except Exception as error:  # protobuf and mlflow's converter raise a dozen kinds for JSON of another shape

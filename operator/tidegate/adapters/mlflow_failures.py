@@ -12,6 +12,8 @@ from tidegate.core.values import Unavailable
 
 #: How much of somebody else's words goes into a message.
 LONGEST_WORDS = 300
+#: How much of them is looked at.
+_LONGEST_READ = 8192
 
 _DEFAULT_PORTS = {"http": 80, "https": 443}
 
@@ -59,8 +61,14 @@ class Access:
 
 def cleaned(words: str, secrets: Iterable[str] = ()) -> str:
     """See `Access.clean`. Credentials inside any URL go as well."""
+    secrets = [secret for secret in secrets if secret]
+    cut = len(words) > _LONGEST_READ
+    words = words[:_LONGEST_READ]
     for secret in secrets:
         words = words.replace(secret, "***")
+    if cut:
+        # The cut may have left the beginning of a secret at the end.
+        words = words[: -max(map(len, secrets), default=0) or None]
     words = re.sub(r"(?<=://)[^/\s@]+@", "***@", words)
     if "<" in words:
         words = re.sub(r"(?is)<(script|style)\b.*?</\1>|<[^>]*>", " ", words)
