@@ -79,10 +79,16 @@ def _found(run: str) -> Found:
 def sweep() -> list[str]:
     """Removes what dead runs have left, and returns their ids."""
     with creating():
-        dead = [run.id for run in found() if not run.alive]
+        dead = [run.id for run in found() if not run.alive or _is_ending(run)]
         for run in dead:
             _remove(run)
     return dead
+
+
+def _is_ending(run: Found) -> bool:
+    """Whether the owner is gone and the first process has only not noticed yet."""
+    owner = run.facts.get("owner")
+    return not run.kept and isinstance(owner, int) and not Path(f"/proc/{owner}").exists()
 
 
 def end(run: str) -> None:
@@ -91,14 +97,6 @@ def end(run: str) -> None:
     Raises:
         TimeoutError: its processes do not end.
     """
-    deadline = time.monotonic() + END_SECONDS
-    while True:
-        _kill(run)
-        if not is_alive(run):
-            break
-        if time.monotonic() > deadline:
-            raise TimeoutError(f"run {run} does not end: its owner still holds {ROOT / run}")
-        time.sleep(0.05)
     remove(run)
 
 
@@ -110,9 +108,10 @@ def remove(run: str) -> None:
 
 def _remove(run: str) -> None:
     deadline = time.monotonic() + END_SECONDS
-    while _kill(run):
+    # The lock goes last: when it is free, the first process and with it the pods have ended.
+    while _kill(run) or is_alive(run):
         if time.monotonic() > deadline:
-            raise TimeoutError(f"processes of run {run} do not end: {members(run)}")
+            raise TimeoutError(f"run {run} does not end: processes {members(run)}, or its owner, still hold it")
         time.sleep(0.02)
     cgroups.remove(run)
     if (ROOT / run).exists():

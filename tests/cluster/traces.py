@@ -30,35 +30,46 @@ class Machine:
         )
 
 
-def namespaces(pid: int) -> frozenset[str]:
-    """The namespaces of a process that are not this process's own."""
-    kinds = ("net", "mnt", "pid", "ipc", "uts")
-    theirs, own = ({str(Path(f"/proc/{each}/ns/{kind}").readlink()) for kind in kinds} for each in (pid, "self"))
-    return frozenset(theirs - own)
+Processes = frozenset[tuple[int, str]]
+"""Processes by id and start time: ids alone, like those of namespaces, are used again."""
 
 
-def of_run(run: str, its_namespaces: frozenset[str] = frozenset()) -> list[str]:
-    """What there is of a run: processes, mounts, cgroups, directories, namespaces."""
+def processes_with(pid: int) -> Processes:
+    """The processes that share a namespace with this one which is not the caller's: a whole run, pods included."""
+    theirs = _namespaces(str(pid)) - _namespaces("self")
+    found = set()
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                if _namespaces(entry.name) & theirs:
+                    found.add((int(entry.name), _start_time(entry)))
+            except OSError:
+                continue
+    return frozenset(found)
+
+
+def of_run(run: str, its_processes: Processes = frozenset()) -> list[str]:
+    """What there is of a run: processes, mounts, cgroups, directories."""
     found = [f"process {pid}" for pid in remains.members(run)]
     found += [f"cgroup {group}" for group in cgroups.of_run(run)]
     if (remains.ROOT / run).exists():
         found.append(f"directory {remains.ROOT / run}")
     mounts = Path("/proc/self/mountinfo").read_text().splitlines()
-    # `nsfs` entries name the namespace that they keep alive.
-    marks = {run, *its_namespaces}
-    found += [f"mount {line}" for line in mounts if any(mark in line for mark in marks)]
-    found += [f"process {pid} in one of its namespaces" for pid in _inside(its_namespaces)]
-    return found
+    found += [f"mount {line}" for line in mounts if run in line]
+    return found + [f"process {pid} of its namespaces" for pid, start in its_processes if _is_running(pid, start)]
 
 
-def _inside(wanted: frozenset[str]) -> list[int]:
-    pids = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                mine = {str(path.readlink()) for path in (entry / "ns").iterdir()}
-            except OSError:
-                continue
-            if mine & wanted:
-                pids.append(int(entry.name))
-    return pids
+def _namespaces(process: str) -> set[str]:
+    return {str(Path(f"/proc/{process}/ns/{kind}").readlink()) for kind in ("net", "mnt", "pid", "ipc", "uts")}
+
+
+def _start_time(entry: Path) -> str:
+    # After the name, which is in brackets and may hold anything: field 22 of the line.
+    return (entry / "stat").read_text().rpartition(")")[2].split()[19]
+
+
+def _is_running(pid: int, start: str) -> bool:
+    try:
+        return _start_time(Path(f"/proc/{pid}")) == start
+    except OSError:
+        return False

@@ -13,11 +13,11 @@ from tests.cluster import remains, traces
 from tests.cluster.access import Access
 from tests.cluster.full import Cluster
 from tests.cluster.light import LightCluster
-from tests.cluster.traces import Machine
+from tests.cluster.traces import Machine, Processes
 
 pytestmark = pytest.mark.cluster
 
-UP = [sys.executable, "-m", "tests.cluster", "up"]
+UP = [sys.executable, "-m", "tests.cluster", "up", "--another"]
 PROJECT = Path(__file__).parents[2]
 POD = {
     "apiVersion": "v1",
@@ -32,8 +32,8 @@ POD = {
 MOMENTS = ("making the namespaces", "starting containerd", "starting controller manager", "starting Contour", "waiting")
 
 
-def start_until(moment: str, command: list[str]) -> tuple[subprocess.Popen[str], str, frozenset[str]]:
-    """Starts a cluster in another process until it says that it is at `moment`; with its run and namespaces."""
+def start_until(moment: str, command: list[str]) -> tuple[subprocess.Popen[str], str, Processes]:
+    """Starts a cluster in another process until it says that it is at `moment`; with its run and processes."""
     process = subprocess.Popen(command, cwd=PROJECT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
     assert process.stderr is not None
     for line in process.stderr:
@@ -41,13 +41,12 @@ def start_until(moment: str, command: list[str]) -> tuple[subprocess.Popen[str],
             break
     else:
         pytest.fail(f"it ended before it said {moment!r}")
-    process.stderr.close()
     deadline = time.monotonic() + 20
     while not (found := of_owner(process.pid)):
         assert time.monotonic() < deadline, "it made no run"
         time.sleep(0.005)
     run, init = found
-    return process, run, traces.namespaces(init) if init else frozenset()
+    return process, run, traces.processes_with(init) if init else frozenset()
 
 
 def of_owner(owner: int) -> tuple[str, int] | None:
@@ -67,7 +66,7 @@ def test_stopping_a_cluster_with_a_pod_in_it_leaves_nothing() -> None:
         access = cluster.access
         access.apply([POD])
         access.kubectl("wait", "--for=condition=Ready", "pod/server", "--timeout=60s")
-        inside = traces.namespaces(cluster.run.pid)
+        inside = traces.processes_with(cluster.run.pid)
         assert traces.of_run(cluster.run.id, inside)
     assert traces.of_run(cluster.run.id, inside) == []
     assert Machine.now() == before
@@ -77,8 +76,8 @@ def test_stopping_a_cluster_with_a_pod_in_it_leaves_nothing() -> None:
 def test_a_start_that_is_killed_leaves_no_process_and_the_next_start_removes_the_rest(moment: str) -> None:
     before = Machine.now()
     process, run, inside = start_until(moment, UP)
-    process.kill()
-    process.wait()
+    with process:
+        process.kill()
     with LightCluster.start():
         assert traces.of_run(run, inside) == []
     assert Machine.now() == before
@@ -89,10 +88,11 @@ def test_a_start_that_is_killed_leaves_no_process_and_the_next_start_removes_the
 def test_a_start_that_is_interrupted_takes_everything_down_itself(moment: str, number: signal.Signals) -> None:
     before = Machine.now()
     process, run, inside = start_until(moment, UP)
-    process.send_signal(number)
-    # A second one must not interrupt the taking down.
-    process.send_signal(signal.SIGINT)
-    assert process.wait(30) == 130
+    with process:
+        process.send_signal(number)
+        # A second one must not interrupt the taking down.
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 130
     assert traces.of_run(run, inside) == []
     assert Machine.now() == before
 
@@ -128,13 +128,12 @@ def test_two_clusters_at_once_do_not_meet() -> None:
 
 def test_a_cluster_that_is_kept_outlives_its_starter_and_every_sweep_until_it_is_taken_down() -> None:
     before = Machine.now()
-    code = "from tests.cluster.full import Cluster\nc = Cluster.start()\nc.keep()\nprint(c.run.id)"
-    starter = subprocess.run([sys.executable, "-c", code], cwd=PROJECT, capture_output=True, text=True, check=True)
-    run = starter.stdout.strip()
-    assert remains.sweep() == []
-    access = Access.attach(run)
-    assert "node/node" in access.kubectl("get", "nodes", "--output=name")
-    remains.end(run)
+    starter = subprocess.run(UP, cwd=PROJECT, capture_output=True, text=True, check=True)
+    run = starter.stdout.partition("(run ")[2].partition(")")[0]
+    remains.sweep()
+    assert "node/node" in Access.attach(run).kubectl("get", "nodes", "--output=name")
+    down = [sys.executable, "-m", "tests.cluster", "down", run]
+    assert f"run {run} is down" in subprocess.run(down, cwd=PROJECT, capture_output=True, text=True, check=True).stdout
     assert traces.of_run(run) == []
     assert Machine.now() == before
 
