@@ -30,14 +30,20 @@ class Known:
     digests: Mapping[str, str]
     sizes: Mapping[str, int]
 
+    def kept(self, revision: Revision) -> Frozen | None:
+        """How a revision is served; None where nobody knows, or where its name belongs to another one."""
+        found = self.frozen.get(revision.name)
+        return found if found is not None and found.revision == revision else None
+
 
 def revision_objects(plan: Plan, record: Record, known: Known, revision: Revision) -> list[dict[str, Any]]:
     """One revision's objects in the order in which they are applied: how it is served before who serves it.
 
-    Raises:
-        KeyError: `known.frozen` lacks the revision.
+    None at all where `known` does not say how it is served.
     """
-    kept, role = known.frozen[revision.name], role_of(record, revision)
+    kept, role = known.kept(revision), role_of(record, revision)
+    if kept is None:
+        return []
     replicas = replicas_of(plan, record, revision, known.sizes)
     digest = known.digests.get(revision.name)
     return [

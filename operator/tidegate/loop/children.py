@@ -29,8 +29,6 @@ class Children:
             ClusterError: the first one that could not be applied; those before it are.
         """
         for revision in record.revisions():
-            if revision.name not in known.frozen:
-                continue
             for wanted in revision_objects(plan, record, known, revision):
                 await self._ensure(wanted)
 

@@ -132,7 +132,9 @@ class Observer:
             record = self._decoded((route["metadata"].get("annotations") or {}).get(RECORD, ""))
         except UnreadableRecord as error:
             return None, f"the HTTPRoute's record ({error})"
-        return route_facts(route, record), self._world.taken_by(route)
+        # What the plan is about to claim, not what the live route claims by now.
+        claiming = draft(plan) if isinstance(plan, Plan) else route
+        return route_facts(route, record), self._world.taken_by(claiming)
 
     def _revisions(self, key: str) -> Mapping[str, Any]:
         return facts_by_revision(

@@ -130,7 +130,7 @@ class Reconciler:
         rendered = {
             revision.name: freeze(plan, revision, self._presets)
             for revision in record.revisions()
-            if revision.name not in known.frozen and revision.serving == serving_digest(plan.serving)
+            if known.kept(revision) is None and revision.serving == serving_digest(plan.serving)
         }
         return replace(known, frozen={**known.frozen, **rendered}) if rendered else known
 

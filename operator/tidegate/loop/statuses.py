@@ -66,7 +66,8 @@ class Statuses:
         manifest = {
             "apiVersion": API_VERSION,
             "kind": KIND,
-            "metadata": {"namespace": meta["namespace"], "name": meta["name"], "uid": meta["uid"]},
+            # The API server looks at no uid here; the resourceVersion keeps it from an object that was made anew.
+            "metadata": {key: meta[key] for key in ("namespace", "name", "uid", "resourceVersion")},
             "status": wanted,
         }
         try:

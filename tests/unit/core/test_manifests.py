@@ -1,7 +1,8 @@
+from dataclasses import replace
 from typing import Any
 
 import pytest
-from tests.fixtures.plans import CONFIG, COUNTERS, REF, gateway, plan, revision, rollout, serving
+from tests.fixtures.plans import CONFIG, COUNTERS, REF, gateway, plan, revision, rollout, serving, version
 
 from tidegate.core.frozen import Frozen, freeze, frozen, frozen_from
 from tidegate.core.httproute import reweighted, route
@@ -39,6 +40,13 @@ def test_a_revisions_objects_share_its_name_and_say_whose_they_are() -> None:
         assert not owned_by(manifest, ObjectRef(namespace="ml", name="fraud", uid="the one before"))
         [owner] = metadata["ownerReferences"]
         assert (owner["kind"], owner["controller"], owner["blockOwnerDeletion"]) == ("ModelDeployment", True, False)
+
+
+def test_nothing_is_made_of_a_revision_that_nobody_kept_or_whose_name_is_anothers() -> None:
+    other = replace(freeze(plan(), ONE, CONFIG), revision=replace(ONE, version=version("70")))
+    for kept in (known(), known(other)):
+        assert kept.kept(ONE) is None
+        assert revision_objects(plan(), Record(stable=ONE), kept, ONE) == []
 
 
 def test_an_unlabelled_object_belongs_to_no_revision() -> None:
