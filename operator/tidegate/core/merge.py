@@ -47,7 +47,7 @@ def plain(value: Any) -> Any:
 
 def _maps(field: str, base: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
     excluded = _excluded(field, patch)
-    result = {key: plain(value) for key, value in base.items() if key not in excluded}
+    result = {key: plain(value) for key, value in base.items() if value is not None and key not in excluded}
     for key, value in patch.items():
         if value is None:
             result.pop(key, None)
