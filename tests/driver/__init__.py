@@ -1,1 +1,1 @@
-"""What sends requests to a cluster all the time and keeps every answer; shared by end-to-end tests, demo and benchmarks."""
+"""Sends requests to a cluster all the time and keeps every answer; for end-to-end tests, demo and benchmarks."""

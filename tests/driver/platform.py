@@ -43,6 +43,13 @@ def install_operator(access: Access, *settings: str, namespace: str = NAMESPACE)
     access.kubectl("rollout", "status", f"deployment/{RELEASE}", "-n", namespace, "--timeout=120s")
 
 
+def remove_operator(access: Access, namespace: str = NAMESPACE) -> None:
+    """Uninstall the chart, its namespace and the CRD, which Helm keeps."""
+    access.helm("uninstall", RELEASE, "-n", namespace, "--ignore-not-found", "--wait")
+    access.kubectl("delete", "crd", "modeldeployments.tidegate.dev", "--ignore-not-found")
+    access.kubectl("delete", "namespace", namespace, "--ignore-not-found", "--wait=false")
+
+
 def wait_for(
     look: Callable[[], _T | None], *, seconds: float, what: str, every: float = 0.2, tell: Callable[[], str] = str
 ) -> _T:

@@ -30,7 +30,7 @@ class Traffic:
         self._process = subprocess.Popen(
             access.command(*command), cwd=ROOT, env=access.environment(), stdout=self._file, stderr=subprocess.PIPE
         )
-        self._read = open(self._file.name)  # noqa: SIM115 (closed in __exit__)
+        self._read = Path(self._file.name).open()  # noqa: SIM115 (closed in __exit__)
         self._answers: list[Answer] = []
         self._partial = ""
 

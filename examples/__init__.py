@@ -1,0 +1,1 @@
+"""Examples that run; the demo is one of them."""
