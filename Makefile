@@ -6,6 +6,9 @@ export MLFLOW_DISABLE_TELEMETRY := true
 export GIT_PYTHON_REFRESH := quiet
 export PYTHONDONTWRITEBYTECODE := 1
 
+# Each part's coverage goes into a file of its own; tests.report puts them together.
+PYTEST = COVERAGE_FILE=build/coverage/run.$@ $(BIN)/python -m pytest --cov --cov-report= --no-cov-on-fail
+
 .DEFAULT_GOAL := help
 .PHONY: help dev demo test check unit integration e2e bench generate lock format wheels cluster-up cluster-down clean
 
@@ -24,7 +27,12 @@ $(VENV)/.installed: requirements/dev.txt pyproject.toml
 demo: dev ## the main job on a real cluster, live
 	@$(BIN)/python -m examples.demo
 
-test: check unit integration e2e ## everything, in one coverage report
+test: ## everything, one part after another, and what it covered
+	@rm -rf build/coverage
+	@$(MAKE) --no-print-directory check
+	@$(MAKE) --no-print-directory unit
+	@$(MAKE) --no-print-directory integration
+	@$(MAKE) --no-print-directory e2e
 	@$(BIN)/python -m tests.report
 
 check: dev ## format, lint, types, import contracts, generated files
@@ -42,10 +50,13 @@ format: dev ## format and fix
 	@$(BIN)/ruff check --fix --quiet .
 
 unit: dev ## unit, property, contract tests and simulations
-	@$(BIN)/python -m pytest tests/unit tests/property tests/contract tests/simulation
+	@mkdir -p build/coverage
+	@$(PYTEST) tests/unit tests/property tests/contract
+	@$(BIN)/python -m pytest tests/simulation
 
 integration: dev ## against a real API server and a real MLflow
-	@$(BIN)/python -m pytest tests/integration
+	@mkdir -p build/coverage
+	@$(PYTEST) tests/integration
 
 e2e: dev ## on the whole embedded cluster
 	@$(BIN)/python -m pytest tests/e2e
