@@ -1,7 +1,7 @@
 """What status says of a decision. A projection: nothing is read back from it while the route exists."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from tidegate.core.begin import PASSING
@@ -13,6 +13,8 @@ from tidegate.core.reasons import Reason
 from tidegate.core.record import Leaving, Record
 from tidegate.core.revision import serving_digest, wished_revision
 from tidegate.core.values import Unavailable
+
+UNCONFIRMED = "the gateway has not confirmed the newest weights yet"
 
 
 class Phase(StrEnum):
@@ -98,7 +100,7 @@ def conditions(plan: Plan, decision: Decision, seen: Observed) -> tuple[Conditio
     available, accepted = _available(decision.record, seen), _accepted(seen)
     routed = _routed(decision.record, seen)
     return (
-        _ready(plan, decision, seen, available if routed else accepted),
+        _ready(plan, decision, seen, available if routed else _unrouted(accepted)),
         _reconciling(decision, routed=routed),
         Condition(
             type="Stalled",
@@ -111,6 +113,13 @@ def conditions(plan: Plan, decision: Decision, seen: Observed) -> tuple[Conditio
         _evidence(decision.record, seen),
         accepted,
     )
+
+
+def _unrouted(accepted: Condition) -> Condition:
+    # The last word that was heard may be about weights that are being replaced.
+    if accepted.status is True:
+        return replace(accepted, status=None, reason=Reason.ROUTE_NOT_CONFIRMED, message=UNCONFIRMED)
+    return accepted
 
 
 def _routed(record: Record, seen: Observed) -> bool:
@@ -219,7 +228,7 @@ def _accepted(seen: Observed) -> Condition:
             type="RouteAccepted",
             status=None,
             reason=Reason.ROUTE_NOT_CONFIRMED,
-            message="the gateway has not confirmed the newest weights yet",
+            message=UNCONFIRMED,
         )
     return Condition(
         type="RouteAccepted", status=True, reason=Reason.ROUTE_CONFIRMED, message="the gateway confirmed the weights"

@@ -50,8 +50,9 @@ def wished_revision(plan: Plan, record: Record, wanted: VersionId | Unavailable,
         if pinned is None:
             return wanted
         wanted = pinned
-    wished = revision_of(plan.ref.name, wanted, plan.serving, preset)
-    return next((known for known in record.revisions() if known.same_work(wished)), wished)
+    work = (wanted, serving_digest(plan.serving))
+    kept = next((known for known in record.revisions() if (known.version, known.serving) == work), None)
+    return kept or revision_of(plan.ref.name, wanted, plan.serving, preset)
 
 
 def _known_version(plan: Plan, record: Record) -> VersionId | None:

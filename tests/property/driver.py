@@ -1,0 +1,181 @@
+"""What may happen in the world, by name, and seeded walks through it that often get to 100 %."""
+
+from collections.abc import Callable
+from random import Random
+
+from tests.property.ledger import work
+from tests.property.world import BrokenInvariantError, World
+from tests.unit.core import builders as make
+
+VERDICTS = ("good", "bad", "none", "stale", "elsewhere", "suspected", "held", "undecided", "observed")
+WAITS = (0.1, 0.4, 3.0, 20.0, 61.0, 700.0, 4000.0)
+
+
+def _toggle(field: str, on: object, off: object) -> Callable[[World, Random], None]:
+    def flip(world: World, _: Random) -> None:
+        setattr(world, field, off if getattr(world, field) == on else on)
+        calm(world, 1)
+
+    return flip
+
+
+def _says(verdict: str) -> Callable[[World, Random], None]:
+    def say(world: World, _: Random) -> None:
+        world.evidence = verdict
+        calm(world, 2)
+
+    return say
+
+
+def _annotated(action: str) -> Callable[[World, Random], None]:
+    return lambda world, _: world.annotate(action)
+
+
+def _pause_for_a_while(world: World, random: Random) -> None:
+    world.paused(spec=random.random() < 0.5)
+    world.settle()
+    world.wait(random.choice(WAITS))
+    world.settle()
+    world.paused(spec=True)
+    calm(world, 2)
+
+
+def _bad_in_bad_times(world: World, random: Random) -> None:
+    """The canary turns bad just when something else breaks, or when nobody asks for it any more."""
+    trouble = random.choice(("stable gone", "stable short", "registry", "withdrawn"))
+    if trouble == "stable gone":
+        world.stable_lost()
+    elif trouble == "stable short":
+        world.stable_short()
+    elif trouble == "registry":
+        world.registry_down = True
+    else:
+        world.points_back()
+    world.evidence = random.choice(("bad", "good"))
+    if world.evidence == "good":
+        random.choice((world.canary_exits, world.canary_lost))()
+
+
+def _promoted_without_nodes(world: World, _: Random) -> None:
+    world.full = True
+    world.annotate("promote")
+
+
+EVENTS: dict[str, Callable[[World, Random], None]] = {
+    "new version": lambda w, _: w.points_at(w.newest + 1),
+    "some version": lambda w, r: w.points_at(r.randint(1, w.newest)),
+    "moved back": lambda w, _: w.points_back(),
+    "registry": _toggle("registry_down", on=True, off=False),
+    "router confirms": lambda w, _: w.router_confirms(),
+    "kubelet": lambda w, _: w.kubelet_syncs(),
+    "wait": lambda w, r: w.wait(r.choice(WAITS)),
+    "stable lost": lambda w, _: w.stable_lost(),
+    "canary lost": lambda w, _: w.canary_lost(),
+    "canary exits": lambda w, _: w.canary_exits(),
+    "route deleted": lambda w, _: w.route_deleted(),
+    "weights edited": lambda w, _: w.weights_edited(),
+    "paused in spec": lambda w, _: w.paused(spec=True),
+    "paused by annotation": lambda w, _: w.paused(spec=False),
+    "serving edited": lambda w, _: w.serving_edited(),
+    "steps edited": lambda w, _: w.steps_edited(),
+    "operator upgraded": lambda w, r: setattr(w, "preset", f"preset-{r.randint(1, 3)}"),
+    "operator": _toggle("down", on=True, off=False),
+    "killed": lambda w, _: None if w.down else (w.look() and None),
+    "conflict": lambda w, _: setattr(w, "conflict", True),
+    "taken": _toggle("taken_by", on="ml/older", off=None),
+    "refused": _toggle("refusal", on="no such listener", off=None),
+    **{f"evidence {verdict}": _says(verdict) for verdict in VERDICTS},
+    **{action: _annotated(action) for action in ("abort", "promote", "retry")},
+    "nodes full": _toggle("full", on=True, off=False),
+    "paused for a while": _pause_for_a_while,
+    "bad in bad times": _bad_in_bad_times,
+    "promoted without nodes": _promoted_without_nodes,
+    "healed": lambda w, _: w.healed(),
+}
+#: What is worth trying while a canary has weight.
+DANGERS = (
+    *("bad in bad times",) * 3,
+    *(f"evidence {verdict}" for verdict in VERDICTS),
+    "abort",
+    "canary exits",
+    "canary lost",
+    "conflict",
+    "moved back",
+    "nodes full",
+    "operator",
+    "paused for a while",
+    "paused in spec",
+    "promote",
+    "promoted without nodes",
+    "refused",
+    "registry",
+    "route deleted",
+    "router confirms",
+    "stable lost",
+    "wait",
+)
+#: What a walk would otherwise do too seldom to get anywhere.
+OFTEN = ("new version",) * 4 + ("retry",) * 3
+
+
+def happen(world: World, name: str, random: Random) -> None:
+    """One event, and the machine's answer to it."""
+    world.log.append(name)
+    EVENTS[name](world, random)
+    world.settle()
+
+
+def calm(world: World, moments: int, longest: float = 130.0) -> None:
+    """Things go well for a while."""
+    for _ in range(moments):
+        world.log.append("good moment")
+        world.good_moment(longest)
+
+
+def comes_through(world: World) -> None:
+    """Liveness: with everything in order, what is wanted becomes stable, through every step, unless it is rejected.
+
+    A parked version may take its back-offs; a new one stands a pause.
+    """
+    world.healed()
+    asked = work(make.revision(world.wanted, world.plan.serving))
+    if asked not in world.ledger.rejected and world.ledger.failures.get(asked, 0) == 0:
+        _becomes_stable(world, 120)
+    world.points_at(world.newest + 1)
+    calm(world, 1)
+    world.router_confirms()
+    world.settle()
+    world.wait(10.0)
+    world.settle()
+    world.paused(spec=True)
+    world.settle()
+    world.wait(1000.0)
+    world.settle()
+    world.paused(spec=True)
+    _becomes_stable(world, 60)
+
+
+def _becomes_stable(world: World, moments: int) -> None:
+    for _ in range(moments):
+        world.good_moment(4000.0)
+        if world.serves(world.wanted):
+            return
+    raise BrokenInvariantError(
+        f"version {world.wanted} never became stable: {world.look().message}, after {world.log[-12:]}"
+    )
+
+
+def walk(world: World, random: Random, length: int) -> None:
+    """A biased random walk that ends with everything in order."""
+    names = [*sorted(EVENTS), *OFTEN]
+    calm(world, 4)
+    happen(world, "new version", random)
+    for _ in range(length):
+        calm(world, random.choice((0, 1, 1, 2)))
+        rollout = world.record.rollout
+        risky = rollout is not None and rollout.weight > 0
+        for _ in range(random.choice((1, 1, 2, 3))):
+            happen(world, random.choice(DANGERS if risky and random.random() < 0.5 else names), random)
+        if random.random() < 0.5:
+            world.mended()
+    comes_through(world)

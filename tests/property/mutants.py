@@ -1,0 +1,243 @@
+"""Machines with one thing wrong, each what a slip or a well-meant simplification would make of `decide`."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from tests.property.world import Decide
+
+from tidegate.core import advance, begin, causes, decide, revert
+from tidegate.core.decide import RULES, Rule
+from tidegate.core.decision import Decision, Situation
+from tidegate.core.observed import Judgement, Observed
+from tidegate.core.plan import Plan
+from tidegate.core.reasons import Reason
+from tidegate.core.record import Leaving, Rollout, Stopwatch, Verdict
+from tidegate.core.values import Unavailable
+
+
+def _with(old: Rule, new: Rule | None) -> Decide:
+    """The machine with one rule replaced, or missing."""
+    assert old in RULES
+    rules = tuple(found for rule in RULES if (found := new if rule is old else rule) is not None)
+    return lambda plan, record, seen: decide.decide(plan, record, seen, rules=rules)
+
+
+def _unless(old: Rule, excuse: Callable[[Situation], bool]) -> Decide:
+    """The machine with one rule that looks away in some situations."""
+    return _with(old, lambda s: None if excuse(s) else old(s))
+
+
+def _after(change: Callable[[Plan, Observed, Decision], Decision]) -> Decide:
+    """The machine with something done to its decisions."""
+    return lambda plan, record, seen: change(plan, seen, decide.decide(plan, record, seen))
+
+
+def _seeing(change: Callable[[Observed], Observed]) -> Decide:
+    """The machine that takes one thing for another."""
+    return lambda plan, record, seen: decide.decide(plan, record, change(seen))
+
+
+def _taken_as(**fields: object) -> Decide:
+    """Takes evidence for better than it is."""
+
+    def better(seen: Observed) -> Observed:
+        if not isinstance(seen.evidence, Judgement):
+            return seen
+        return replace(seen, evidence=replace(seen.evidence, **fields))  # type: ignore[arg-type]  # a table of fields
+
+    return _seeing(better)
+
+
+def _at_present_weight(seen: Observed) -> Observed:
+    rollout, said = seen.record.rollout, seen.evidence
+    if rollout is None or not isinstance(said, Judgement):
+        return seen
+    return replace(seen, evidence=replace(said, weight=rollout.weight))
+
+
+def _verdictless(s: Situation) -> Rollout | None:
+    rollout = s.record.rollout
+    return rollout if rollout is not None and rollout.verdict is None else None
+
+
+def _without_cause(*gone: causes.Cause) -> Decide:
+    """Knows some causes less."""
+
+    def rule(s: Situation) -> Decision | None:
+        rollout = _verdictless(s)
+        left = [find for find in causes.CAUSES if find not in gone]
+        verdict = next((v for find in left if rollout and (v := find(s, rollout)) is not None), None)
+        if rollout is None or verdict is None:
+            return None
+        return s.go(revert.reverting(s, rollout, verdict), verdict.reason, verdict.message)
+
+    return _with(decide.revert, rule)
+
+
+def _third_keeps(s: Situation) -> Decision | None:
+    """A third version takes the canary's place and its weight."""
+    rollout = _verdictless(s)
+    verdict = causes.cause(s)
+    if (
+        rollout is None
+        or verdict is None
+        or verdict.reason is not Reason.SUPERSEDED
+        or isinstance(s.wished, Unavailable)
+    ):
+        return decide.revert(s)
+    return s.roll(replace(rollout, canary=s.wished), Reason.ADVANCING, "the third takes over")
+
+
+def _two_writes(s: Situation) -> Decision | None:
+    """The verdict first, the weights in the next pass."""
+    rollout, verdict = _verdictless(s), causes.cause(s)
+    if rollout is None or verdict is None:
+        return None
+    return s.roll(replace(rollout, verdict=verdict), verdict.reason, verdict.message)
+
+
+def _blind_revert(s: Situation) -> Decision | None:
+    """All traffic to stable, whether anybody is there or not."""
+    rollout, verdict = _verdictless(s), causes.cause(s)
+    if rollout is None or verdict is None:
+        return None
+    record = revert.reverted(s.record, verdict, stable_endpoints=1, canary_endpoints=1)
+    return s.go(record, verdict.reason, verdict.message)
+
+
+def _judged(rejects: bool) -> Decide:
+    """Mixes up parking and rejecting."""
+
+    def change(plan: Plan, seen: Observed, made: Decision) -> Decision:
+        rollout = made.record.rollout
+        if rollout is None or rollout.verdict is None:
+            return made
+        verdict: Verdict = replace(rollout.verdict, rejects=rejects)
+        return replace(made, record=replace(made.record, rollout=replace(rollout, verdict=verdict)))
+
+    return _after(change)
+
+
+def _silent_clock(s: Situation) -> Decision | None:
+    """Believes a weight before the router has confirmed it."""
+    rollout = s.record.rollout
+    if rollout is None or rollout.hold is not None:
+        return None
+    return s.roll(replace(rollout, hold=Stopwatch(since=s.now)), Reason.HOLDING, "clock started")
+
+
+def _running_pause(s: Situation) -> Decision | None:
+    """Pauses without stopping the clocks."""
+    found = decide.paused(s)
+    return None if found is None else s.stay(found.reason, found.message)
+
+
+def _unhandled_retry(s: Situation) -> Decision | None:
+    """Forgets that a retry was granted, and so grants it again."""
+    found = begin.rejected(s)
+    if found is None or found.stalled:
+        return found
+    return replace(found, record=replace(found.record, handled=(), attempts=s.record.attempts[:0]))
+
+
+def _all_direct(s: Situation) -> Decision | None:
+    """Takes every version for a proven one."""
+    found = begin.begin(s)
+    if found is None or found.record.rollout is None:
+        return found
+    return replace(found, record=replace(found.record, rollout=replace(found.record.rollout, direct=True)))
+
+
+def _parks_forever(s: Situation) -> Decision | None:
+    """Tries what failed again at once."""
+    rollout = s.record.rollout
+    return None if rollout is None else begin.parked(s)
+
+
+def _retires_at_once(plan: Plan, seen: Observed, made: Decision) -> Decision:
+    """Takes a revision out of the route as soon as it has no weight."""
+    return replace(made, record=replace(made.record, retiring=()))
+
+
+def _undrained(plan: Plan, seen: Observed, made: Decision) -> Decision:
+    """Does not wait until what is in flight is answered."""
+    gone = tuple(replace(r, stage=Leaving.UNROUTED) for r in made.record.retiring)
+    return replace(made, record=replace(made.record, retiring=gone))
+
+
+def _sleeper(plan: Plan, seen: Observed, made: Decision) -> Decision:
+    """Forgets to be woken."""
+    return replace(made, requeue=None)
+
+
+def _forgets_history(plan: Plan, seen: Observed, made: Decision) -> Decision:
+    """Files nothing."""
+    return replace(made, record=replace(made.record, rejected=seen.record.rejected, parked=seen.record.parked))
+
+
+def _hasty_registry(seen: Observed) -> Observed:
+    """Takes silence of the registry for a wish to go on."""
+    rollout = seen.record.rollout
+    if rollout is None or not isinstance(seen.wanted, Unavailable):
+        return seen
+    return replace(seen, wanted=rollout.canary.version)
+
+
+def _skipping_promote(s: Situation) -> Decision | None:
+    """A person's `promote` that skips readiness too."""
+    rollout = s.record.rollout
+    return None if rollout is None or rollout.unheld else advance.enough_pods(s)
+
+
+def _empty_hands(s: Situation) -> bool:
+    return s.record.stable is not None and s.facts(s.record.stable).endpoints < s.plan.serving.replicas
+
+
+def _bake(s: Situation) -> bool:
+    return s.record.rollout is not None and s.record.rollout.weight == 100
+
+
+MUTANTS: dict[str, Decide] = {
+    "advances on no data": _unless(advance.in_favour, lambda s: isinstance(s.seen.evidence, Unavailable)),
+    "advances on stale data": _taken_as(fresh=True),
+    "advances on data of another weight": _seeing(_at_present_weight),
+    "advances in spite of a suspicion": _taken_as(suspected=False),
+    "advances while stable fails as well": _taken_as(held=None),
+    "advances undecided": _taken_as(healthy=True),
+    "forgets a rejection": _with(begin.rejected, None),
+    "files nothing": _after(_forgets_history),
+    "skips the hold": _with(advance.held, None),
+    "does not settle": _with(advance.settled, None),
+    "does not revert while the registry is down": _unless(decide.revert, lambda s: isinstance(s.wished, Unavailable)),
+    "does not revert while the route is unconfirmed": _unless(decide.revert, lambda s: not s.confirmed()),
+    "does not revert while stable is short of a pod": _unless(decide.revert, _empty_hands),
+    "does not revert while paused": _unless(decide.revert, lambda s: s.plan.paused),
+    "does not revert in the bake": _unless(decide.revert, _bake),
+    "reverts in two writes": _with(decide.revert, _two_writes),
+    "reverts to a stable that is not there": _with(decide.revert, _blind_revert),
+    "ignores guards": _without_cause(causes.breached),
+    "takes a crash for lost endpoints": _without_cause(causes.crashed),
+    "ignores lost endpoints": _without_cause(causes.endpoints_lost),
+    "ignores abort": _without_cause(causes.aborted),
+    "goes on with what nobody wants": _without_cause(causes.unwanted),
+    "ignores deadlines": _without_cause(causes.overdue, causes.never_ready),
+    "promotes and raises from unconfirmed": _with(advance.confirm, _silent_clock),
+    "raises without pods": _with(advance.enough_pods, None),
+    "promote skips readiness": _with(advance.enough_pods, _skipping_promote),
+    "a third version keeps the traffic": _with(decide.revert, _third_keeps),
+    "parks instead of rejecting": _judged(rejects=False),
+    "rejects instead of parking": _judged(rejects=True),
+    "a pause does not stop the clocks": _with(decide.paused, _running_pause),
+    "goes on while paused": _with(decide.paused, None),
+    "never resumes": _with(decide.resumed, None),
+    "starts while paused": _with(begin.resting, None),
+    "retries more than once": _with(begin.rejected, _unhandled_retry),
+    "does not back off": _with(begin.parked, _parks_forever),
+    "skips steps": _with(begin.begin, _all_direct),
+    "takes a silent registry for a wish": _seeing(_hasty_registry),
+    "takes another's route": _with(decide.taken, None),
+    "keeps weight on a lost route": _with(decide.unrouted, None),
+    "retires at once": _after(_retires_at_once),
+    "retires undrained": _after(_undrained),
+    "sleeps through its deadlines": _after(_sleeper),
+}

@@ -1,0 +1,314 @@
+"""A small world for the machine: a registry, a router, pods, traffic and people, all of them only values.
+
+It carries decisions out as the loop does and keeps its own books of what happened (`Ledger`), from which
+`tests.property.invariants` judges each decision without believing a word of the record's clocks.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+
+from tests.property.invariants import violations
+from tests.property.ledger import Ledger, work
+from tests.unit.core import builders as make
+
+from tidegate.core.decide import decide
+from tidegate.core.decision import Decision, action_value
+from tidegate.core.guards import Mode
+from tidegate.core.manifests import replicas_of
+from tidegate.core.observed import Exit, Judgement, Observed, Obstacle, RevisionFacts, RouteFacts
+from tidegate.core.plan import Plan, Step
+from tidegate.core.reasons import Reason
+from tidegate.core.record import Record
+from tidegate.core.values import Revision, Unavailable
+
+Decide = Callable[[Plan, Record, Observed], Decision]
+
+LONG = (Step(weight=5, hold=60), Step(weight=50, hold=120), Step(weight=100, hold=60))
+SHORT = (Step(weight=10, hold=30), Step(weight=100, hold=30))
+#: A machine that writes more often than this without anything happening does not come to rest.
+MOST_WRITES = 20
+
+
+@dataclass
+class Pods:
+    """One revision's pods."""
+
+    ready: int = 0
+    restarts: dict[str, int] = field(default_factory=dict)
+    exits: tuple[Exit, ...] = ()
+
+
+@dataclass
+class Live:
+    """The route as the API server has it. `told` is the generation that the router has confirmed."""
+
+    record: Record
+    weights: dict[str, int]
+    generation: int = 1
+    told: int = 0
+
+
+class BrokenInvariantError(AssertionError):
+    """An invariant did not hold."""
+
+
+class World:
+    """Everything around `decide`. Each public method is something that happens; `settle` lets the machine answer."""
+
+    def __init__(self, machine: Decide = decide) -> None:
+        self.machine = machine
+        self.now = make.NOW
+        self.plan = make.plan(steps=LONG, deadline=7200.0, progress_deadline=600.0, rollback_window=3000.0)
+        self.wanted = 1
+        self.newest = 1
+        self.registry_down = False
+        self.route: Live | None = None
+        self.saved = Record()
+        self.refusal: str | None = None
+        self.taken_by: str | None = None
+        self.pods: dict[str, Pods] = {}
+        self.evidence = "good"
+        self.actions: dict[str, str] = {}
+        self.preset = make.PRESET
+        self.conflict = False
+        self.down = False
+        self.full = False
+        self.ledger = Ledger()
+        self.log: list[str] = []
+
+    # what the machine sees
+
+    @property
+    def record(self) -> Record:
+        return self.route.record if self.route is not None else self.saved
+
+    def _judgement(self, record: Record) -> Judgement | Unavailable:
+        rollout = record.rollout
+        if rollout is None or rollout.weight == 0 or self.evidence == "none":
+            return make.unavailable("EvidenceMissing")
+        said = make.judgement(record, healthy=self.evidence in {"good", "stale", "elsewhere", "suspected", "held"})
+        changes: dict[str, dict[str, object]] = {
+            "bad": {"breach": Obstacle(reason=Reason.GUARD_BREACHED, message="8% errors (34 of 420) over 1%")},
+            "stale": {"fresh": False},
+            "elsewhere": {"weight": rollout.weight - 1},
+            "suspected": {"suspected": True},
+            "held": {"held": "stable is over the limit itself"},
+            "observed": {
+                "healthy": True,
+                "findings": tuple(replace(f, mode=Mode.OBSERVE, value=0.5, bad=200) for f in said.findings),
+            },
+        }
+        return replace(said, **changes.get(self.evidence, {}))  # type: ignore[arg-type]  # a table of fields
+
+    def observed(self) -> Observed:
+        record = self.record
+        facts = None
+        if self.route is not None:
+            told = self.route.told == self.route.generation and self.refusal is None
+            facts = RouteFacts(
+                uid="r", resource_version="1", record=record, weights=dict(self.route.weights), confirmed=told,
+                refusal=self.refusal,
+            )  # fmt: skip
+        return Observed(
+            now=self.now,
+            wanted=make.unavailable() if self.registry_down else make.version(self.wanted),
+            route=facts,
+            record=record,
+            revisions={
+                name: RevisionFacts(endpoints=p.ready, pods=p.ready, restarts=dict(p.restarts), exits=p.exits)
+                for name, p in self.pods.items()
+            },
+            evidence=self._judgement(record),
+            preset=self.preset,
+            actions=dict(self.actions),
+            taken_by=self.taken_by,
+        )
+
+    # what the machine does
+
+    def settle(self) -> Decision | None:
+        """Passes until there is nothing left to write; every one of them is judged."""
+        if self.down:
+            return None
+        for _ in range(MOST_WRITES):
+            decision = self.look()
+            if decision.record == self.record and self._in_place():
+                return decision
+            self._write(decision.record)
+        raise BrokenInvariantError(f"{MOST_WRITES} writes without an end: {self.log[-5:]}")
+
+    def look(self) -> Decision:
+        """One pass that writes nothing, as one that is killed before its first write."""
+        seen = self.observed()
+        decision = self.machine(self.plan, seen.record, seen)
+        found = violations(self.plan, seen, decision, self.ledger, self.machine)
+        if found:
+            raise BrokenInvariantError(
+                "\n".join([*found, f"after: {self.log[-12:]}", f"said: {decision.reason} {decision.message}"])
+            )
+        return decision
+
+    def _in_place(self) -> bool:
+        if self.taken_by is not None and self.route is None:
+            return True
+        return self.route is not None and self.route.weights == self.route.record.weights()
+
+    def _write(self, record: Record) -> None:
+        before = self.record
+        if self.conflict:
+            self.conflict = False
+            return
+        weights = record.weights()
+        if self.route is None:
+            self.route = Live(record=record, weights=weights)
+        else:
+            changed = self.route.weights != weights
+            self.route = replace(self.route, record=record, weights=weights, generation=self.route.generation + changed)
+        self.saved = record
+        first = record.rollout.canary.name if record.rollout else ""
+        restarts = dict(self.pods[first].restarts) if first in self.pods else {}
+        self.ledger.wrote(before, record, self.now, restarts)
+        self.log.append(f"wrote {weights} {[e.reason.value for e in record.history[-1:]]}")
+
+    # what happens by itself
+
+    def wait(self, seconds: float) -> None:
+        self.now += seconds
+        self.ledger.passed(seconds, paused=self._paused())
+
+    def router_confirms(self) -> None:
+        if self.route is None or self.refusal is not None:
+            return
+        self.route.told = self.route.generation
+        self.ledger.confirmed(self.route.weights, self.now)
+
+    def kubelet_syncs(self) -> None:
+        """Every revision of the record gets the pods that it is to have; others lose theirs."""
+        record = self.record
+        wanted = {r.name: r for r in record.revisions()} if self.route is not None else {}
+        for name in [name for name in self.pods if name not in wanted]:
+            del self.pods[name]
+        for name, revision in wanted.items():
+            pods = self.pods.setdefault(name, Pods())
+            sizes = {key: max(1, value.ready) for key, value in self.pods.items()}
+            size = replicas_of(self.plan, record, revision, sizes)
+            pods.ready = min(pods.ready, size) if self.full else size
+            pods.exits = tuple(replace(e, current=False) for e in pods.exits)
+            self.ledger.ready(name, pods.ready, self.now)
+
+    # what breaks
+
+    def _lose(self, revision: Revision | None) -> None:
+        if revision is not None and revision.name in self.pods:
+            self.pods[revision.name].ready = 0
+            self.ledger.ready(revision.name, 0, self.now)
+
+    def stable_lost(self) -> None:
+        self._lose(self.record.stable)
+
+    def stable_short(self) -> None:
+        stable = self.record.stable
+        if stable is not None and stable.name in self.pods:
+            self.pods[stable.name].ready = min(1, self.pods[stable.name].ready)
+            self.ledger.ready(stable.name, self.pods[stable.name].ready, self.now)
+
+    def canary_lost(self) -> None:
+        self._lose(self.record.rollout.canary if self.record.rollout else None)
+
+    def canary_exits(self) -> None:
+        rollout = self.record.rollout
+        pods = self.pods.get(rollout.canary.name) if rollout else None
+        if rollout is None or pods is None or not pods.ready:
+            return
+        name = f"{rollout.canary.name}-0"
+        pods.ready -= 1
+        pods.restarts = {name: pods.restarts.get(name, 0) + 1}
+        pods.exits = (Exit(pod=name, container="model", code=3, message="boom"),)
+        self.ledger.ready(rollout.canary.name, pods.ready, self.now)
+
+    def route_deleted(self) -> None:
+        self.route = None
+        self.ledger.router_lost(self.now)
+
+    def weights_edited(self) -> None:
+        if self.route is not None:
+            self.route.weights = dict.fromkeys(self.route.weights, 50)
+            self.route.generation += 1
+
+    # what people do
+
+    def _paused(self) -> bool:
+        rollout = self.record.rollout
+        named = rollout is not None and self.actions.get("pause") == action_value(rollout.canary, rollout.attempt)
+        return self.plan.paused or named
+
+    def paused(self, *, spec: bool) -> None:
+        """Pause, or resume; seen at once, so that ledger and machine stop their clocks at the same moment."""
+        self.down = False
+        if self._paused():
+            self.plan = replace(self.plan, paused=False)
+            self.actions.pop("pause", None)
+        elif spec:
+            self.plan = replace(self.plan, paused=True)
+        else:
+            self.annotate("pause")
+
+    def annotate(self, action: str) -> None:
+        """Name the attempt under way; without one, the last that ended badly."""
+        record = self.record
+        ended = [*record.rejected, *record.parked]
+        if record.rollout is not None:
+            self.actions[action] = action_value(record.rollout.canary, record.rollout.attempt)
+        elif ended:
+            last = max(ended, key=lambda entry: entry.at)
+            self.actions[action] = action_value(last.revision, last.attempt)
+
+    def points_at(self, number: int) -> None:
+        self.wanted = number
+        self.newest = max(self.newest, number)
+
+    def points_back(self) -> None:
+        """To what serves, or to any earlier version."""
+        stable = self.record.stable
+        self.wanted = int(stable.version.number) if stable is not None and self.wanted != 1 else 1
+
+    def serving_edited(self) -> None:
+        """Another image, say; or the first one again."""
+        edited = replace(make.SERVING, canonical={"runtime": "tidegate", "resources": {"cpu": "2"}})
+        self.plan = replace(self.plan, serving=make.SERVING if self.plan.serving == edited else edited)
+
+    def steps_edited(self) -> None:
+        self.plan = replace(self.plan, steps=SHORT if self.plan.steps == LONG else LONG)
+
+    # everything in order
+
+    def healed(self) -> None:
+        self.down = self.registry_down = self.conflict = self.full = False
+        self.refusal = self.taken_by = None
+        self.evidence, self.actions = "good", {}
+        self.plan = replace(self.plan, paused=False)
+
+    def mended(self) -> None:
+        """What broke works again; people's wishes stay."""
+        self.registry_down = self.down = self.full = False
+        self.refusal = self.taken_by = None
+        self.evidence = "good"
+
+    def good_moment(self, longest: float = 130.0) -> None:
+        """Pods get ready, the router confirms, and as much time goes by as the machine says that it needs."""
+        self.settle()
+        self.kubelet_syncs()
+        self.settle()
+        self.router_confirms()
+        decision = self.settle()
+        pause = decision.requeue if decision is not None and decision.requeue is not None else 1.0
+        self.wait(min(pause, longest) + 0.001)
+        self.settle()
+
+    def serves(self, number: int) -> bool:
+        stable = self.record.stable
+        return (
+            stable is not None
+            and self.record.rollout is None
+            and work(stable) == (str(number), work(make.revision(number, self.plan.serving))[1])
+        )
