@@ -31,8 +31,8 @@ BACKLOG: Final = 2048
 # No request for this long after SIGTERM means that the gateways have noticed.
 QUIET_SECONDS: Final = 1.0
 _TICK_SECONDS: Final = 0.05
-# Of the time to drain: what closing connections and leaving takes besides waiting for answers.
-_MARGIN_SECONDS: Final = 0.5
+# Of the time to drain: what closing connections and leaving takes besides waiting for answers, on a busy machine.
+_MARGIN_SECONDS: Final = 1.0
 
 
 class _Server(uvicorn.Server):
@@ -194,5 +194,5 @@ async def _drain(application: Application, metrics: Metrics, server: uvicorn.Ser
         elif loop.time() - quiet_since >= min(QUIET_SECONDS, seconds / 4):
             break
     # uvicorn waits in whole or broken seconds alike, its annotation knows whole ones only.
-    server.config.timeout_graceful_shutdown = max(end - loop.time() - _MARGIN_SECONDS, 0.1)  # type: ignore[assignment]
+    server.config.timeout_graceful_shutdown = max(end - loop.time() - min(_MARGIN_SECONDS, seconds / 4), 0.1)  # type: ignore[assignment]
     server.should_exit = True

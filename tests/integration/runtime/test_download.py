@@ -3,6 +3,7 @@
 import json
 import shutil
 import socket
+import sys
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from tidegate_runtime.faults import ArtifactMissing, DownloadFault, RegistryUnau
 from tidegate_runtime.settings import DownloadSettings
 
 NAME = "fraud detector, größe"
+STORE = "/api/2.0/mlflow-artifacts/artifacts"
 IMPATIENT = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "1", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}
 
 
@@ -82,13 +84,14 @@ class StubRegistry(BaseHTTPRequestHandler):
     text: ClassVar[str]
     answers: ClassVar[dict[str, str]]
     asked: ClassVar[list[tuple[str, str | None]]]
+    withheld: ClassVar[int] = 0
 
     def do_GET(self) -> None:
         path = self.path.partition("?")[0]
         self.asked.append((path, self.headers["authorization"]))
         body = self.answers.get(path, self.text).encode()
         self.send_response(200 if path in self.answers else self.status)
-        self.send_header("content-length", str(len(body)))
+        self.send_header("content-length", str(len(body) + self.withheld * self.path.endswith("/MLmodel")))
         self.end_headers()
         self.wfile.write(body)
 
@@ -130,6 +133,14 @@ def stub() -> Iterator[Stub]:
         yield Stub(handler, f"http://127.0.0.1:{server.server_address[1]}")
         server.shutdown()
         thread.join()
+
+
+def located(stub: Stub, location: str) -> None:
+    """Have the stub's registry say that the version's files are at `location`."""
+    stub.handler.answers = {
+        "/api/2.0/mlflow/registered-models/get": json.dumps({"registered_model": {"name": NAME}}),
+        "/api/2.0/mlflow/model-versions/get-download-uri": json.dumps({"artifact_uri": location}),
+    }
 
 
 def assert_failed(ended: Ended, reason: str, models: Path) -> str:
@@ -250,6 +261,13 @@ def test_a_directory_that_mlflow_could_not_serve_is_corrupt(
     assert said in assert_failed(ended, "ArtifactCorrupt", models)
 
 
+def test_a_version_that_is_a_single_file_is_corrupt(registry: Registry, version: str, tmp_path: Path) -> None:
+    whole = registry.client.get_model_version(NAME, version)
+    single = registry.client.create_model_version(NAME, f"{whole.source}/MLmodel", whole.run_id).version
+    ended = run_download(tmp_path, registry.environment(str(single), tmp_path))
+    assert "a single file" in assert_failed(ended, "ArtifactCorrupt", tmp_path)
+
+
 def test_a_file_that_mlmodel_names_and_is_gone_is_corrupt(registry: Registry, version: str, tmp_path: Path) -> None:
     (registry.files(version) / "model.skops").unlink()
     ended = run_download(tmp_path, registry.environment(version, tmp_path))
@@ -314,18 +332,50 @@ def test_what_the_artifact_store_answers_is_told_apart(
     reason: type[DownloadFault],
     listed: bool,
 ) -> None:
-    store = "/api/2.0/mlflow-artifacts/artifacts"
     stub.handler.status = status
-    stub.handler.answers = {
-        "/api/2.0/mlflow/registered-models/get": json.dumps({"registered_model": {"name": NAME}}),
-        "/api/2.0/mlflow/model-versions/get-download-uri": json.dumps({"artifact_uri": f"{stub.url}{store}/1/model"}),
-    }
+    located(stub, f"{stub.url}{STORE}/1/model")
     if listed:
         listing = {"files": [{"path": "MLmodel", "is_dir": False, "file_size": 3}]}
-        stub.handler.answers[store] = json.dumps(listing)
+        stub.handler.answers[STORE] = json.dumps(listing)
     fault = stub.fault(tmp_path, monkeypatch)
     assert type(fault) is reason
-    assert stub.handler.asked[-1][0].startswith(store)
+    assert stub.handler.asked[-1][0].startswith(STORE)
+
+
+def test_a_file_that_ends_early_is_no_download(stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    located(stub, f"{stub.url}{STORE}/1/model")
+    stub.handler.answers[STORE] = json.dumps({"files": [{"path": "MLmodel", "is_dir": False, "file_size": 99}]})
+    stub.handler.answers[f"{STORE}/1/model/MLmodel"] = "flavors:"
+    stub.handler.withheld = 91
+    assert type(stub.fault(tmp_path, monkeypatch)) is RegistryUnreachable
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_listing_that_is_no_json_is_not_an_artifact_store(
+    stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    located(stub, f"{stub.url}{STORE}/1/model")
+    stub.handler.answers[STORE] = "<html>a login page</html>"
+    assert type(stub.fault(tmp_path, monkeypatch)) is RegistryUnreachable
+
+
+def test_files_on_the_servers_own_disk_are_missing_here(
+    stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    located(stub, f"file://{tmp_path}/elsewhere/model")
+    fault = stub.fault(tmp_path / "models", monkeypatch)
+    assert type(fault) is ArtifactMissing
+    assert "elsewhere" in str(fault)
+
+
+def test_a_store_whose_client_is_not_in_the_image_is_named(
+    stub: Stub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    located(stub, "s3://bucket/model")
+    monkeypatch.setitem(sys.modules, "botocore", None)
+    fault = stub.fault(tmp_path, monkeypatch)
+    assert type(fault) is ArtifactMissing
+    assert "needs the Python module botocore" in str(fault)
 
 
 def test_the_environments_token_is_sent_and_gets_out_nowhere(stub: Stub, tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ def test_what_is_in_flight_is_finished_while_readiness_is_gone_at_once(gated: Mo
 
 
 def test_a_model_that_hangs_for_good_does_not_outlive_the_drain(gated_dir: Path, tmp_path: Path) -> None:
-    overrides = {"TEST_GATE": str(tmp_path / "never"), "TIDEGATE_DRAIN_SECONDS": "2"}
+    overrides = {"TEST_GATE": str(tmp_path / "never"), "TIDEGATE_DRAIN_SECONDS": "4"}
     with model_server(tmp_path, gated_dir, overrides=overrides) as server, ThreadPoolExecutor(1) as clients:
         server.wait_ready()
         waiting = clients.submit(server.predict, -1)
@@ -92,7 +92,7 @@ def test_a_model_that_hangs_for_good_does_not_outlive_the_drain(gated_dir: Path,
         began = time.monotonic()
         server.terminate()
         assert server.ended().code == 0
-        assert time.monotonic() - began < 2.5
+        assert time.monotonic() - began < 4
         told = waiting.result()
         assert (told.status_code, told.headers["x-tidegate-revision"]) == (503, REVISION)
 

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tidegate_runtime.digest import digest_tree
@@ -51,6 +51,7 @@ def test_times_and_modes_do_not_count(tmp_path: Path) -> None:
     assert digest_tree(tmp_path) == before
 
 
+@settings(deadline=None)
 @given(files=TREES, other=TREES)
 def test_two_trees_share_a_digest_only_if_they_are_equal(
     files: dict[str, bytes], other: dict[str, bytes], tmp_path_factory: pytest.TempPathFactory

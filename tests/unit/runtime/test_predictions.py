@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tidegate_runtime.ladder import prediction_edges
@@ -55,6 +55,7 @@ def test_what_has_no_number_in_it_is_skipped(raw: Any) -> None:
     assert count_predictions(raw) is None
 
 
+@settings(deadline=None)
 @given(values=st.lists(st.floats(allow_nan=False, allow_infinity=False, width=32), min_size=1, max_size=50))
 def test_each_number_falls_into_the_first_bucket_not_below_it(values: list[float]) -> None:
     counts = count_predictions(np.array(values))

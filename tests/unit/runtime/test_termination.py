@@ -5,7 +5,7 @@ import logging
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tidegate_runtime.digest import Digest
@@ -27,6 +27,7 @@ def test_failure_carries_the_reason_and_a_line(tmp_path: Path) -> None:
     assert json.loads(log.read_text()) == {"error": "ArtifactMissing", "message": "no MLmodel"}
 
 
+@settings(deadline=None)
 @given(message=st.text(alphabet=st.characters(), min_size=800, max_size=3000))
 def test_the_message_fits_whatever_is_in_it(message: str, tmp_path_factory: pytest.TempPathFactory) -> None:
     log = tmp_path_factory.mktemp("t") / "log"
