@@ -32,7 +32,7 @@ LONGEST_FILTER = 3000
 #: A version that was READY stays so; whether it was deleted meanwhile is looked at in every this many reads.
 RECHECK_EVERY = 10
 #: A server that could not filter is asked again after this many reads: it may have been upgraded.
-RETRY_FILTER_AFTER = 360
+RETRY_FILTER_AFTER = 60
 
 _THREADS = 4
 _REQUEST_SECONDS = 5.0
@@ -94,7 +94,7 @@ class MlflowRegistry:
         if not wishes:
             return {}
         client = await self._loaded(self._access)
-        current = _Pass(self, self._access, client, time.monotonic() + max(_PASS_SECONDS, self._timeout))
+        current = _Pass(self._access, client, self._pool, self._timeout)
         names = sorted({model for model, _ in wishes})
         models = await (self._singly(current, names) if len(names) <= SINGLE_READS else self._searched(current, names))
         distinct = list(dict.fromkeys(wishes))
@@ -104,20 +104,6 @@ class MlflowRegistry:
     async def close(self) -> None:
         """Let the threads go; one that still waits for an answer ends by its own deadline."""
         self._pool.shutdown(wait=False, cancel_futures=True)
-
-    async def call(self, work: Callable[[], _T]) -> _T:
-        """Run a blocking call of the client in a thread.
-
-        Raises:
-            RegistryFault: of the call, or because it was given up.
-        """
-        try:
-            async with asyncio.timeout(self._timeout + _GRACE_SECONDS):
-                return await asyncio.get_running_loop().run_in_executor(self._pool, work)
-        except TimeoutError as error:
-            if isinstance(self._access, Unavailable):
-                raise
-            raise unreachable(self._access, f"no answer within {self._timeout:g} s") from error
 
     async def _loaded(self, where: Access) -> "Client":
         async with self._loading:
@@ -202,12 +188,13 @@ class MlflowRegistry:
 class _Pass:
     """One `resolve`: its deadline, and what is known of the server by now."""
 
-    def __init__(self, registry: MlflowRegistry, where: Access, client: "Client", deadline: float) -> None:
+    def __init__(self, where: Access, client: "Client", pool: ThreadPoolExecutor, timeout: float) -> None:
         self.client = client
         self.filter_refused = False
-        self._registry = registry
         self._access = where
-        self._deadline = deadline
+        self._pool = pool
+        self._timeout = timeout
+        self._deadline = time.monotonic() + max(_PASS_SECONDS, timeout)
         self._slots = asyncio.Semaphore(_THREADS)
         self._blocked: Unavailable | None = None
 
@@ -215,16 +202,23 @@ class _Pass:
         """One call, unless the server is known to answer none."""
         async with self._slots:
             if self._blocked is None and time.monotonic() > self._deadline:
-                self._blocked = unreachable(self._access, "it is too slow for the number of models").unavailable
+                self._blocked = unreachable(self._access, "it is too slow for so many models").unavailable
             if self._blocked is not None:
                 return self._blocked
             try:
-                return await self._registry.call(work)
+                return await self._call(work)
             except RegistryFault as fault:
                 self.filter_refused = fault.code == "INVALID_PARAMETER_VALUE"
                 if fault.unavailable.reason in _ABOUT_THE_SERVER:
                     self._blocked = fault.unavailable
                 return fault.unavailable
+
+    async def _call(self, work: Callable[[], _T]) -> _T:
+        try:
+            async with asyncio.timeout(self._timeout + _GRACE_SECONDS):
+                return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+        except TimeoutError as error:
+            raise unreachable(self._access, f"no answer within {self._timeout:g} s") from error
 
     async def walk(self, found: "dict[str, Model]", wanted: set[str]) -> None:
         """Read page after page of all models until each wanted one was seen."""

@@ -6,14 +6,14 @@ time the last time, and takes what a slow one said whenever that comes: counters
 
 import asyncio
 import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import structlog
 
 from tidegate.core.evidence import EvidenceState, Look, observe
-from tidegate.core.guards import Finding, Guard, Verdict
+from tidegate.core.guards import Guard, Verdict
 from tidegate.core.judge import JudgeState, Ruling, judge, restart_step
 from tidegate.core.observed import Judgement, Obstacle
 from tidegate.core.plan import Runtime
@@ -317,8 +317,4 @@ def _obstacle(ruling: Ruling) -> Obstacle | None:
     if ruling.verdict is not Verdict.BREACH:
         return None
     reason = Reason.UNREACHABLE if ruling.blamed is None else Reason.GUARD_BREACHED
-    return Obstacle(reason=reason, message=ruling.message or _blamed(ruling.findings))
-
-
-def _blamed(findings: Sequence[Finding]) -> str:
-    return "; ".join(finding.message for finding in findings)
+    return Obstacle(reason=reason, message=ruling.message or "")

@@ -1,8 +1,10 @@
 """Everything that a registry can do wrong ends as its own reason, with a remedy and without a secret."""
 
 import asyncio
+import contextlib
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import cast
 from urllib.parse import parse_qs
 
 import pytest
@@ -10,6 +12,7 @@ from aiohttp import web
 from aiohttp.test_utils import TestServer, unused_port
 
 from tidegate.adapters.mlflow import RETRY_FILTER_AFTER, SINGLE_READS, MlflowRegistry, filters
+from tidegate.adapters.mlflow_failures import Access
 from tidegate.core.plan import Pointer, PointerKind
 from tidegate.core.reasons import Reason
 from tidegate.core.values import Unavailable, VersionId
@@ -204,6 +207,72 @@ async def test_a_server_that_drips_is_given_up(faulty: Faulty) -> None:
     fault = await faulty.fault(drip)
     assert fault.reason == Reason.REGISTRY_UNREACHABLE
     assert loop.time() - began < 3
+
+
+async def test_a_server_that_drips_its_headers_is_given_up_though_its_thread_is_stuck() -> None:
+    over, ended = asyncio.Event(), asyncio.Event()
+
+    async def drip(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\n")
+        while not over.is_set():
+            writer.write(b"x: y\r\n")
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(over.wait(), 0.2)
+        writer.close()
+        await writer.wait_closed()
+        ended.set()
+
+    server = await asyncio.start_server(drip, "127.0.0.1", 0)
+    registry = MlflowRegistry(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", timeout=0.5)
+    loop = asyncio.get_running_loop()
+    # The first read imports the client, however long that takes.
+    await registry._loaded(cast("Access", registry._access))
+    began = loop.time()
+    read = (await registry.resolve([WISH]))[WISH]
+    took = loop.time() - began
+    over.set()
+    await ended.wait()
+    server.close()
+    await server.wait_closed()
+    await registry.close()
+    assert isinstance(read, Unavailable)
+    assert read.reason == Reason.REGISTRY_UNREACHABLE
+    assert took < 5
+
+
+async def test_a_server_without_tls_is_told_from_one_that_is_away(faulty: Faulty) -> None:
+    registry = MlflowRegistry(f"https://127.0.0.1:{faulty.port}", timeout=5)
+    read = (await registry.resolve([WISH]))[WISH]
+    await registry.close()
+    assert isinstance(read, Unavailable)
+    assert read.reason == Reason.REGISTRY_UNREACHABLE
+    assert "TLS: " in read.message
+
+
+async def test_a_body_in_another_encoding_is_not_mlflow(faulty: Faulty) -> None:
+    async def garbled(request: web.Request) -> web.StreamResponse:
+        return web.Response(body=b"not gzip", headers={"Content-Encoding": "gzip"})
+
+    assert (await faulty.fault(garbled)).reason == Reason.REGISTRY_NOT_MLFLOW
+
+
+async def test_an_answer_without_end_is_cut_off(faulty: Faulty) -> None:
+    block = b" " * (1 << 20)
+
+    async def flood(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse()
+        await response.prepare(request)
+        with contextlib.suppress(ConnectionError):
+            while True:
+                await response.write(block)
+        return response
+
+    faulty.handler = flood
+    registry = faulty.reader(timeout=60)
+    read = (await registry.resolve([WISH]))[WISH]
+    await registry.close()
+    assert isinstance(read, Unavailable)
+    assert "more than 32 MB" in read.message
 
 
 async def test_a_connection_that_breaks_off_is_unreachable(faulty: Faulty) -> None:
