@@ -53,10 +53,11 @@ def own_namespace(default: str = "default") -> str:
 class Access:
     """The API server at `server` (URL without a trailing slash), and the one pool of connections to it.
 
-    `connections` bounds those that are open at a time; each watch holds one. Must be made inside a running loop.
+    `connections` bounds those that are open at a time; each watch holds one, and there are eight for each namespace
+    where namespaces are named. Must be made inside a running loop.
     """
 
-    def __init__(self, configuration: Configuration, *, connections: int = 100) -> None:
+    def __init__(self, configuration: Configuration, *, connections: int = 1000) -> None:
         self.server: str = configuration.host.rstrip("/")
         self._configuration = configuration
         self._connector = aiohttp.TCPConnector(

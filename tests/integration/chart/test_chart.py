@@ -164,6 +164,7 @@ def test_default_value_differs_from_the_one_tried() -> None:
         ({"namespaces": "team-a"}, "'/namespaces'"),
         ({"namespaces": ["Team A"]}, "'/namespaces/0'"),
         ({"namespaces": ["a", "a"]}, "'/namespaces'"),
+        ({"namespaces": [f"team-{number}" for number in range(101)]}, "'/namespaces'"),
         ({"logLevel": "verbose"}, "'/logLevel'"),
         ({"podsImagePullPolicy": "Sometimes"}, "'/podsImagePullPolicy'"),
         ({"rbac.create": "yes"}, "'/rbac/create'"),
