@@ -8,6 +8,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_sta
 from tests.property.driver import DANGERS, EVENTS, calm, comes_through, happen, walk
 from tests.property.world import World
 
+from tidegate.api.record import decode, encode
+from tidegate.core.record import Record
+
 
 class Machine(RuleBasedStateMachine):
     """Events in any order, with things going well in between: pure random walks hardly ever get to 100 %."""
@@ -66,3 +69,17 @@ def test_a_good_version_takes_every_step_and_no_other() -> None:
     comes_through(world)
     reached = [rollout.weight for rollout in world.ledger.course if rollout.canary.version.number == "2"]
     assert reached == [0, 5, 50, 100]
+
+
+class Written(World):
+    """A world whose route carries the record as text."""
+
+    def _write(self, record: Record) -> None:
+        read = decode(encode(record))
+        assert read == record
+        super()._write(read)
+
+
+def test_every_record_of_a_walk_survives_its_annotation() -> None:
+    for seed in range(3):
+        walk(Written(), Random(seed), 12)

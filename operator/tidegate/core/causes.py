@@ -142,6 +142,11 @@ def time_left(s: Situation, record: Record) -> list[float]:
 
 def _first(s: Situation, rollout: Rollout, causes: tuple[Cause, ...]) -> Verdict | None:
     found = next((verdict for find in causes if (verdict := find(s, rollout)) is not None), None)
-    if found is None or len(found.message) <= LONGEST:
-        return found
-    return replace(found, message=f"{found.message[: LONGEST - 1]}…")
+    return found and shortened(found)
+
+
+def shortened(verdict: Verdict) -> Verdict:
+    """The verdict with no more words than the route's annotation has room for."""
+    if len(verdict.message) <= LONGEST:
+        return verdict
+    return replace(verdict, message=f"{verdict.message[: LONGEST - 1]}…")

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from tidegate.core.causes import shortened
 from tidegate.core.decision import MEMORY, REJECTIONS, Situation, handle, remember
 from tidegate.core.reasons import Reason
 from tidegate.core.record import Parking, Record, Rejection, Retiring, Rollout, Verdict
@@ -25,7 +26,7 @@ def reverted(record: Record, verdict: Verdict, *, stable_endpoints: int, canary_
         return record
     kept = rollout.verdict
     if kept is None or (verdict.rejects and not kept.rejects):
-        kept = verdict
+        kept = shortened(verdict)
     possible = record.stable is None or stable_endpoints > 0 or canary_endpoints == 0
     weight = 0 if possible else rollout.weight
     changed = replace(record, rollout=replace(rollout, verdict=kept, weight=weight))

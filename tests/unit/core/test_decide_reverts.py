@@ -187,6 +187,14 @@ def test_a_long_cause_is_cut_to_what_an_annotation_holds() -> None:
     assert len(decision.message) == LONGEST
 
 
+def test_a_verdict_from_elsewhere_is_cut_as_well() -> None:
+    verdict = Verdict(reason=Reason.INVALID_SPEC, message="x" * 10_000, rejects=False, at=make.NOW)
+    rollout = reverted(AT_5, verdict, stable_endpoints=1, canary_endpoints=1).rollout
+    assert rollout is not None
+    assert rollout.verdict is not None
+    assert len(rollout.verdict.message) == LONGEST
+
+
 def _ended(*, rejects: bool = True, weight: int = 0, **fields: Any) -> Record:
     reason = fields.pop("reason", Reason.GUARD_BREACHED if rejects else Reason.ENDPOINTS_LOST)
     verdict = Verdict(reason=reason, message="it was so", rejects=rejects, at=make.NOW - 1)

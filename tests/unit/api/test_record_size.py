@@ -1,0 +1,61 @@
+"""The fullest record there can be still fits among an object's annotations."""
+
+from dataclasses import replace
+
+from tests.unit.core import builders as make
+
+from tidegate.api.record import decode, encode
+from tidegate.core.causes import LONGEST
+from tidegate.core.decision import MEMORY, PAST, REJECTIONS
+from tidegate.core.reasons import Reason
+from tidegate.core.record import Handled, Parking, Past, Proven, Record, Rejection, Retiring, Verdict
+from tidegate.core.values import Revision
+
+#: Kubernetes' limit for all annotations of an object together, in bytes (apimachinery, TotalAnnotationSizeLimitB).
+LIMIT = 256 * 1024
+WORDS = "x" * LONGEST
+
+
+def _revision(number: int) -> Revision:
+    made = make.revision(number)
+    version = replace(made.version, registry="https://mlflow.a-long-domain.example.com:5000/prefix", model="m" * 100)
+    return replace(made, name=f"{'n' * 40}-v{number}-abcdefgh", version=version, preset="p" * 64)
+
+
+def test_a_full_record_fits_and_survives() -> None:
+    reason = Reason.PROGRESS_DEADLINE_EXCEEDED
+    full = Record(
+        stable=_revision(6),
+        rollout=make.rollout(
+            canary=_revision(7),
+            restarts=tuple((f"{'n' * 60}-{pod}", 9) for pod in range(50)),
+            verdict=Verdict(reason=reason, message=WORDS, rejects=True, at=make.NOW),
+        ),
+        retiring=tuple(Retiring(revision=_revision(n)) for n in range(5)),
+        rejected=tuple(
+            Rejection(revision=_revision(1000 + n), attempt=1, reason=reason, message=WORDS, at=make.NOW)
+            for n in range(REJECTIONS)
+        ),
+        parked=tuple(
+            Parking(
+                revision=_revision(2000 + n),
+                attempt=1,
+                reason=reason,
+                message=WORDS,
+                at=make.NOW,
+                tries=6,
+                retry_at=make.NOW,
+            )
+            for n in range(MEMORY)
+        ),
+        proven=tuple(Proven(revision=_revision(3000 + n), at=make.NOW) for n in range(MEMORY)),
+        attempts=tuple((str(n), 1) for n in range(MEMORY)),
+        handled=tuple(Handled(action="promote", value=f"{n}/1") for n in range(MEMORY)),
+        history=tuple(
+            Past(revision=_revision(n), attempt=1, reason=reason, message=WORDS, started=make.NOW, ended=make.NOW)
+            for n in range(PAST)
+        ),
+    )
+    text = encode(full)
+    assert len(text.encode()) < LIMIT
+    assert decode(text) == full
