@@ -116,6 +116,19 @@ async def test_elements_of_keyed_lists_come_and_go_by_themselves(stage: Stage) -
     assert {item["name"]: item["value"] for item in container["env"]} == {"A": "9", "THEIRS": "3"}
 
 
+async def test_an_empty_keyed_list_takes_ours_away_and_leaves_the_others(stage: Stage) -> None:
+    await stage.cluster.apply(deployment(stage.namespace, env={"A": "1"}))
+
+    def inject(body: dict[str, Any]) -> None:
+        body["spec"]["template"]["spec"]["containers"][0]["env"].append({"name": "THEIRS", "value": "3"})
+
+    stage.edit("Deployment", "box", inject)
+    empty = deployment(stage.namespace)
+    empty["spec"]["template"]["spec"]["containers"][0]["env"] = []
+    after = await stage.cluster.apply(empty)
+    assert after["spec"]["template"]["spec"]["containers"][0]["env"] == [{"name": "THEIRS", "value": "3"}]
+
+
 async def test_an_apply_on_the_version_that_was_read_goes_through(stage: Stage) -> None:
     read = await stage.cluster.apply(config_map(stage.namespace, a="1"))
     after = await stage.cluster.apply(pinned(config_map(stage.namespace, a="2"), read))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
 
-from tidegate.core.drift import ATOMIC_MAPS, identity, list_keys
+from tidegate.core.drift import ATOMIC_MAPS, LIST_KEYS, identity, list_keys
 from tidegate.core.labels import MANAGED_BY, MANAGER
 from tidegate.errors import Conflict, Refused
 from tidegate.ports import Manifest
@@ -292,8 +292,9 @@ def _merge(field: str, live: Any, old: Any, wanted: Any) -> Any:
     if isinstance(wanted, dict) and field not in ATOMIC_MAPS:
         return _merge_maps(live, old, wanted)
     keys = list_keys(field, wanted[0]) if isinstance(wanted, list) and wanted else None
-    if keys is None:
+    if keys is None and not (wanted == [] and field in LIST_KEYS):
         return copy.deepcopy(wanted)
+    keys = keys or _old_keys(field, old)
     result = [element for element in live or [] if _stays(element, keys, old, wanted)]
     places = {identity(keys, element): place for place, element in enumerate(result)}
     before = {identity(keys, element): element for element in old or []}
@@ -304,6 +305,11 @@ def _merge(field: str, live: Any, old: Any, wanted: Any) -> Any:
         else:
             result.append(copy.deepcopy(element))
     return result
+
+
+def _old_keys(field: str, old: Any) -> tuple[tuple[str, Any], ...]:
+    """The keys of a list of which nothing is wanted any more."""
+    return (list_keys(field, old[0]) if old else None) or LIST_KEYS[field][0]
 
 
 def _merge_maps(live: Any, old: Any, wanted: Mapping[str, Any]) -> dict[str, Any]:

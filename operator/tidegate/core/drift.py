@@ -2,7 +2,8 @@
 
 Idle means silent, so an apply is sent only where it would do something. What the API server adds by itself (defaults,
 fields of others) is not in the manifest and is not looked at; what it drops or rewrites (empty values, quantities) is
-read as it is meant. The rules are those of server-side apply:
+read as it is meant. A field more in an element of an atomic list is taken for a default, too; only in a route's rules
+and backends, whose defaults are all known here, it is somebody's edit. The rules are those of server-side apply:
 https://kubernetes.io/docs/reference/using-api/server-side-apply/#merge-strategy
 """
 
@@ -113,6 +114,9 @@ def _empty(value: Any) -> bool:
 
 
 def _lists(field: str, live: Sequence[Any], desired: Sequence[Any]) -> bool:
+    if not desired and field in LIST_KEYS:
+        # None of ours; what stands there is others'.
+        return True
     keys = list_keys(field, desired[0]) if desired else None
     if keys is None:
         return len(live) == len(desired) and all(_same("", a, b, field) for a, b in zip(live, desired, strict=True))

@@ -158,6 +158,12 @@ def test_a_value_where_nothing_stands_differs(value: Any) -> None:
     assert differs({"metadata": {}}, {"kind": "ConfigMap", "spec": {"x": value}})
 
 
+def test_none_of_ours_in_a_shared_list_leaves_the_others_alone() -> None:
+    live = {"metadata": {}, "spec": {"env": [{"name": "THEIRS"}], "args": ["theirs"]}}
+    assert not differs(live, {"kind": "Pod", "spec": {"env": []}})
+    assert differs(live, {"kind": "Pod", "spec": {"args": []}})
+
+
 def test_an_empty_volume_keeps_being_one() -> None:
     live = wanted("Deployment")
     live["spec"]["template"]["spec"]["volumes"][0].pop("emptyDir")
