@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from tests.cluster import remains
+from tests.cluster import containerd, remains
 from tests.cluster.errors import ClusterError, StartError
 from tests.cluster.sandbox import enter_network_file
 
@@ -105,19 +105,14 @@ class Access:
         return f"{self.image_prefix}/{name}:dev"
 
     def load(self, archive: Path) -> None:
-        """Makes the images of an OCI archive known to the embedded cluster's node.
+        """Makes the images of an archive known to the embedded cluster's node.
 
         Raises:
             ClusterError: the cluster is not the embedded one.
         """
         if self.ctr_program is None or self.run is None:
             raise ClusterError(f"a cluster that is not embedded pulls its images from {self.image_prefix}: push them")
-        socket = remains.ROOT / self.run / "containerd" / "run" / "containerd.sock"
-        ctr = [self.ctr_program, f"--address={socket}", "--namespace=k8s.io", "images", "import", "-"]
-        with archive.open("rb") as content:
-            done = subprocess.run(ctr, stdin=content, capture_output=True, text=True, check=False)
-        if done.returncode != 0:
-            raise ClusterError(f"{archive} could not be imported: {done.stderr.strip()[-1000:]}")
+        containerd.load(self.ctr_program, self.run, archive)
 
     def facts(self) -> dict[str, Any]:
         """Itself as JSON, for `run.json`."""

@@ -81,3 +81,12 @@ def locked(path: Path) -> Iterator[None]:
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
+
+
+def link_or_copy(source: str, target: str) -> str:
+    """Makes a hard link where the file system allows it, else a copy; for `shutil.copytree`."""
+    try:
+        Path(target).hardlink_to(source)
+    except OSError:
+        shutil.copy2(source, target)
+    return target

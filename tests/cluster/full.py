@@ -16,6 +16,7 @@ from typing import Any, Self
 from tests.cluster import build, cache, components, dns, gateway, host, node, scratch
 from tests.cluster.access import Access
 from tests.cluster.build import Toolbox
+from tests.cluster.containerd import PAUSE_IMAGE, Containerd, ImageStore
 from tests.cluster.controlplane import ControlPlane, Endpoints
 from tests.cluster.errors import StartError
 from tests.cluster.node import Node
@@ -25,7 +26,7 @@ from tests.cluster.sandbox import Run
 
 TESTSERVER_IMAGE = "localhost/tidegate-testserver:dev"
 ENDPOINTS = Endpoints(address=node.ADDRESS, apiserver_port=6443, etcd_port=2379, etcd_peer_port=2380)
-STEPS = 6
+STEPS = 5
 
 
 class Cluster:
@@ -41,7 +42,7 @@ class Cluster:
         """Builds what the cache lacks, starts everything, and waits until pods, names and the gateway work.
 
         Args:
-            archives: OCI archives to import besides those of the cluster itself and the test server.
+            archives: of images that pods will use (from `ensure_images`), besides those of the cluster and the tests.
             progress: where to show how far it is; standard error if absent.
 
         Raises:
@@ -52,13 +53,14 @@ class Cluster:
         tools = build.build(components.FULL, shown)
         tools.add("envoy", build.envoy(shown))
         manifests = build.gateway_manifests(shown)
+        store = ImageStore(tools)
         images = [*own_images(tools), *archives]
         shown.expect(STEPS)
         with ExitStack() as undo:
             with shown.step("making the namespaces"):
                 run = Run("full", sealed=True)
                 undo.callback(run.close)
-            access = _Starter(run, tools, shown).start(images, manifests)
+            access = _Starter(run, tools, shown).start(store, images, manifests)
             run.record(access=access.facts())
             undo.pop_all()
         return cls(run, access)
@@ -105,18 +107,17 @@ class _Starter:
             envoy_admin_url=gateway.ADMIN_URL,
         )
 
-    def start(self, images: list[Path], manifests: Path) -> Access:
+    def start(self, store: ImageStore, images: list[Path], manifests: Path) -> Access:
+        root = self._run.directory / "containerd" / "root"
+        store.attach(self._run, root, images, self._progress)
         with self._progress.step("starting containerd, etcd and kube-apiserver"):
             self._node.prepare_network()
-            self._node.start_containerd()
+            Containerd(run=self._run, tools=self._tools, root=root).start()
             self._plane.start(light=False)
         with self._progress.step("starting controller manager, scheduler, kubelet and kube-proxy"):
             self._start_controllers()
             self._node.start_kubelet()
             self._node.start_proxy()
-        with self._progress.step(f"importing {len(images)} images"):
-            for archive in images:
-                self._access.load(archive)
         with self._progress.step("starting Contour and Envoy"):
             self._apply_gateway(manifests)
             gateway.Gateway(run=self._run, tools=self._tools, plane=self._plane).start()
@@ -157,7 +158,7 @@ class _Starter:
 
     def _apply_gateway(self, manifests: Path) -> None:
         for name in ("gateway-api", "contour"):
-            self._access.kubectl("apply", "--server-side", "-f", str(manifests / name))
+            self._access.kubectl("apply", "--server-side", "--validate=false", "-f", str(manifests / name))
         for name in ("gateway-api", "contour"):
             self._access.kubectl("wait", "--for=condition=Established", "-f", str(manifests / name))
         self._access.apply(gateway.manifests())
@@ -188,7 +189,7 @@ def has_condition(found: dict[str, Any], condition: str) -> bool:
 
 def own_images(tools: Toolbox) -> list[Path]:
     """The images of the cluster itself, and the test server's, each made once."""
-    programs = {node.PAUSE_IMAGE: "pause", dns.IMAGE: "coredns", TESTSERVER_IMAGE: "testserver"}
+    programs = {PAUSE_IMAGE: "pause", dns.IMAGE: "coredns", TESTSERVER_IMAGE: "testserver"}
     return [_scratch_image(image, Path(tools[program])) for image, program in programs.items()]
 
 

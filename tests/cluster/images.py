@@ -152,19 +152,11 @@ def _context(image: Image, wheels: dict[str, Path]) -> Iterator[Path]:
         for lock, directory in wheels.items():
             shutil.copy(REQUIREMENTS / f"{lock}.txt", context / "requirements")
             # Hard links, where the file system has them: wheelhouses are large.
-            shutil.copytree(directory, context / "wheels" / lock, copy_function=_link_or_copy)
+            shutil.copytree(directory, context / "wheels" / lock, copy_function=cache.link_or_copy)
         for source in image.sources:
             ignored = shutil.ignore_patterns("__pycache__", "*.pyc")
             shutil.copytree(PROJECT / source, context / source, ignore=ignored)
         yield context
-
-
-def _link_or_copy(source: str, target: str) -> str:
-    try:
-        Path(target).hardlink_to(source)
-    except OSError:
-        shutil.copy2(source, target)
-    return target
 
 
 def _foundation(rootfs: Path) -> str:

@@ -98,7 +98,7 @@ class LightCluster:
     def apply_gateway_crds(self) -> None:
         """Installs the CRDs of Gateway API (standard channel) and waits until they are served."""
         manifests = build.gateway_manifests(self._progress) / "gateway-api"
-        self.kubectl("apply", "--server-side", "-f", str(manifests))
+        self.kubectl("apply", "--server-side", "--validate=false", "-f", str(manifests))
         self.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(manifests))
 
     @contextmanager

@@ -1,4 +1,4 @@
-"""The one node of a full cluster: its network, containerd, kubelet and kube-proxy."""
+"""The one node of a full cluster: its network, kubelet and kube-proxy."""
 
 import json
 from collections.abc import Mapping
@@ -6,21 +6,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.cluster import cgroups, host
+from tests.cluster import cgroups
 from tests.cluster.build import Toolbox
+from tests.cluster.containerd import POD_CIDR, socket_of
 from tests.cluster.controlplane import ControlPlane
 from tests.cluster.sandbox import Run
 
 NAME = "node"
 # All runs use the same addresses: each has a network of its own with no way out.
 ADDRESS = "10.243.0.1"
-POD_CIDR = "10.244.0.0/16"
-POD_GATEWAY = "10.244.0.1"
 DNS_ADDRESS = "10.96.0.10"
 DNS_DOMAIN = "cluster.local"
-PAUSE_IMAGE = "localhost/pause:1"
-CNI_PLUGINS = "/usr/lib/cni"
-SOCKET_SECONDS = 30.0
 READY_SECONDS = 60.0
 
 
@@ -31,11 +27,6 @@ class Node:
     run: Run
     tools: Toolbox
     plane: ControlPlane
-
-    @property
-    def socket(self) -> str:
-        """containerd's socket, as seen inside the run and outside."""
-        return f"{self.run.directory}/containerd/run/containerd.sock"
 
     def prepare_network(self) -> None:
         """Gives the run's network namespace an address that is not loopback, and lets it forward."""
@@ -49,25 +40,13 @@ class Node:
             self.run.call(command.split())
         self.run.call(["sh", "-c", "echo 1 > /proc/sys/net/ipv4/ip_forward"])
 
-    def start_containerd(self) -> None:
-        """Starts containerd and waits for its socket."""
-        base = self.run.directory / "containerd"
-        (base / "run").mkdir(parents=True)
-        (base / "cni").mkdir()
-        (base / "cni" / "10-bridge.conflist").write_text(json.dumps(_cni(self.run.directory)))
-        (base / "config.toml").write_text(_containerd(base))
-        shims = str(Path(self.tools["containerd-shim-runc-v2"]).parent)
-        path = {"PATH": f"{shims}:{self.run.environment()['PATH']}"}
-        self.run.spawn("containerd", [self.tools["containerd"], "--config", str(base / "config.toml")], path)
-        self.run.wait_for("containerd", lambda: Path(self.socket).exists(), seconds=SOCKET_SECONDS)
-
     def start_kubelet(self) -> None:
         """Starts kubelet with a cgroup root of the run's own."""
         base = self.run.directory / "kubelet"
         base.mkdir()
         keys = self.plane.authority
         keys.issue("kubelet", subject=f"/CN=system:node:{NAME}", hosts=[f"DNS:{NAME}", f"IP:{ADDRESS}"])
-        config = kubelet_config(self.run.directory, cgroups.create(self.run.id), self.socket)
+        config = kubelet_config(self.run.directory, cgroups.create(self.run.id), str(socket_of(self.run.id)))
         (base / "config.json").write_text(json.dumps(config, indent=1))
         self.run.spawn(
             "kubelet",
@@ -97,16 +76,6 @@ class Node:
                 "--conntrack-tcp-timeout-close-wait=0",
             ],
         )
-
-    def import_image(self, archive: Path) -> None:
-        """Makes the images of an OCI archive known to kubelet."""
-        ctr = [self.tools["ctr"], f"--address={self.socket}", "--namespace=k8s.io"]
-        self.run.call([*ctr, "images", "import", "--all-platforms", str(archive)])
-
-    def images(self) -> list[str]:
-        """The names of the images that pods can use."""
-        ctr = [self.tools["ctr"], f"--address={self.socket}", "--namespace=k8s.io"]
-        return self.run.call([*ctr, "images", "list", "--quiet"]).split()
 
 
 def kubelet_config(directory: Path, cgroup_root: str, socket: str) -> Mapping[str, Any]:
@@ -148,56 +117,3 @@ def kubelet_config(directory: Path, cgroup_root: str, socket: str) -> Mapping[st
         "syncFrequency": "10s",
         "shutdownGracePeriod": "0s",
     }
-
-
-def _cni(directory: Path) -> Mapping[str, Any]:
-    return {
-        "cniVersion": "1.0.0",
-        "name": "pods",
-        "plugins": [
-            {
-                "type": "bridge",
-                "bridge": "cni0",
-                "isGateway": True,
-                "ipMasq": False,
-                "hairpinMode": True,
-                "ipam": {
-                    "type": "host-local",
-                    "dataDir": str(directory / "containerd" / "addresses"),
-                    "ranges": [[{"subnet": POD_CIDR, "gateway": POD_GATEWAY}]],
-                    "routes": [{"dst": "0.0.0.0/0"}],
-                },
-            },
-            {"type": "portmap", "capabilities": {"portMappings": True}},
-        ],
-    }
-
-
-def _containerd(base: Path) -> str:
-    return f"""
-version = 3
-root = "{base}/root"
-state = "{base}/run/state"
-disabled_plugins = ["io.containerd.nri.v1.nri", "io.containerd.tracing.processor.v1.otlp"]
-
-[grpc]
-  address = "{base}/run/containerd.sock"
-
-[plugins."io.containerd.cri.v1.images".pinned_images]
-  sandbox = "{PAUSE_IMAGE}"
-
-[plugins."io.containerd.cri.v1.runtime"]
-  # Lowering a sandbox's oom_score_adj is refused where this machine is itself a guest of somebody's limits.
-  restrict_oom_score_adj = true
-  netns_mounts_under_state_dir = true
-
-[plugins."io.containerd.cri.v1.runtime".cni]
-  bin_dirs = ["{CNI_PLUGINS}"]
-  conf_dir = "{base}/cni"
-
-[plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc]
-  runtime_type = "io.containerd.runc.v2"
-  [plugins."io.containerd.cri.v1.runtime".containerd.runtimes.runc.options]
-    BinaryName = "{host.which("runc")}"
-    SystemdCgroup = false
-"""

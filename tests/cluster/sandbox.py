@@ -214,6 +214,11 @@ class Run:
             # nsenter stops itself when its child is stopped, and would never see it end.
             os.kill(wrapper, signal.SIGCONT)
 
+    def finish(self, name: str, *, seconds: float) -> None:
+        """Asks a process to end and waits until it has; the run goes on without it."""
+        self.signal(name, "TERM")
+        self._processes.pop(name).wait(seconds)
+
     def keep(self) -> None:
         """Lets the run outlive this process; `remains.end` takes it down."""
         self.record(kept=True, owner=None)
