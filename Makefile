@@ -7,7 +7,7 @@ export GIT_PYTHON_REFRESH := quiet
 export PYTHONDONTWRITEBYTECODE := 1
 
 # Each part's coverage goes into a file of its own; tests.report puts them together.
-PYTEST = COVERAGE_FILE=build/coverage/run.$@ $(BIN)/python -m pytest --cov --cov-report= --no-cov-on-fail
+PYTEST = COVERAGE_FILE=$(CURDIR)/build/coverage/run.$@ $(BIN)/python -m pytest --cov --cov-report= --no-cov-on-fail
 
 .DEFAULT_GOAL := help
 .PHONY: help dev demo test check unit integration e2e bench generate lock format wheels cluster-up cluster-down clean
