@@ -12,6 +12,7 @@ from tests.cluster.access import Access
 from tests.cluster.errors import ClusterError
 from tests.cluster.existing import is_named, opened
 from tests.cluster.progress import Progress
+from tests.driver.platform import NAMESPACE as OPERATOR_NAMESPACE
 from tests.driver.platform import ROOT, install_mlflow, install_operator, remove_operator
 from tests.driver.registry import NAMESPACE as REGISTRY_NAMESPACE
 from tests.driver.registry import Mlflow
@@ -87,12 +88,19 @@ def tell(access: Access, mlflow: Mlflow, view: View, bodies: Path) -> list[Told]
     return told
 
 
-def tidy(access: Access, view: View) -> None:
-    """Leave somebody's own cluster as it was."""
+def namespaces(access: Access) -> set[str]:
+    """The namespaces that there are."""
+    return set(access.kubectl("get", "namespaces", "-o", "name").replace("namespace/", "").split())
+
+
+def tidy(access: Access, view: View, there: set[str]) -> None:
+    """Leave somebody's own cluster as it was: what was `there` before the demo stays."""
     view.say("-- removing what the demo brought")
     access.kubectl("delete", "namespace", NAMESPACE, "--ignore-not-found", "--timeout=60s")
-    remove_operator(access)
-    access.kubectl("delete", "namespace", REGISTRY_NAMESPACE, "--ignore-not-found", "--wait=false")
+    if OPERATOR_NAMESPACE not in there:
+        remove_operator(access)
+    if REGISTRY_NAMESPACE not in there:
+        access.kubectl("delete", "namespace", REGISTRY_NAMESPACE, "--ignore-not-found", "--wait=false")
 
 
 def went_well(told: list[Told]) -> list[str]:
@@ -130,14 +138,14 @@ def main() -> int:
     """Run the demo; 0 only if everything went as told."""
     begin, view = time.monotonic(), View()
     with opened(IMAGES, Progress(), os.environ) as access, tempfile.TemporaryDirectory() as folder:
-        bodies = Path(folder, "bodies.jsonl")
+        bodies, there = Path(folder, "bodies.jsonl"), namespaces(access)
         try:
             mlflow = furnish(access, view, bodies)
             view.say("-- holds are a few seconds and samples small here, so that you can watch; see docs for real ones")
             told = tell(access, mlflow, view, bodies)
         finally:
             if is_named(os.environ):
-                tidy(access, view)
+                tidy(access, view, there)
     wrong = went_well(told)
     REPORT.parent.mkdir(exist_ok=True)
     report = {"stories": [story.facts() for story in told], "passed": not wrong}
