@@ -1,7 +1,6 @@
 """One cluster for all end-to-end tests: started once, with MLflow and the operator installed by its chart."""
 
 import os
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -14,6 +13,7 @@ from tests.cluster.progress import Progress
 from tests.driver.platform import install_mlflow, install_operator
 from tests.driver.registry import Mlflow
 from tests.e2e.site import Site
+from tests.e2e.together import Stories
 
 IMAGES = ("mlflow", "tidegate-operator", "tidegate-runtime")
 
@@ -30,13 +30,19 @@ class Stage:
 def stage() -> Iterator[Stage]:
     """Cluster, MLflow, operator. The admin's rights are the tests'; the operator has only those of its chart.
 
-    With `TIDEGATE_CLUSTER=<run>` it is the cluster of that run which `make cluster-up` left, with newer images loaded.
+    With `TIDEGATE_CLUSTER=<run>` it is the cluster of that run which `make cluster-up` left, with newer images loaded;
+    with `TIDEGATE_AS_IS` set as well, whatever operator runs in it.
     """
+    if (run := os.environ.get("TIDEGATE_CLUSTER")) and os.environ.get("TIDEGATE_AS_IS"):
+        access = Access.attach(run)
+        yield Stage(access, Mlflow(access))
+        return
     progress = Progress()
     archives = ensure_images(IMAGES, progress)
-    if run := os.environ.get("TIDEGATE_CLUSTER"):
+    if run:
         access = Access.attach(run)
-        access.load(archives["tidegate-operator"])
+        for archive in archives.values():
+            access.load(archive)
         yield Stage(access, furnish(access))
         return
     with Cluster.start(archives=archives.values(), progress=progress) as cluster:
@@ -51,9 +57,14 @@ def furnish(access: Access) -> Mlflow:
 
 
 @pytest.fixture
-def site(stage: Stage, request: pytest.FixtureRequest) -> Iterator[Site]:
+def together(stage: Stage) -> Stories:
+    """Runs stories at once, each on a site of its own."""
+    return Stories(stage.access, stage.mlflow)
+
+
+@pytest.fixture
+def site(together: Stories, request: pytest.FixtureRequest) -> Iterator[Site]:
     """A namespace, a model and a host of the test's own."""
-    words = re.sub(r"[^a-z0-9]+", "-", request.node.name.lower().removeprefix("test_")).strip("-")
-    made = Site(stage.access, stage.mlflow, f"t-{words[:24].strip('-')}-{os.urandom(2).hex()}")
+    made = together.site(request.node.name)
     yield made
     made.remove()

@@ -2,13 +2,16 @@
 
 import json
 import time
+import urllib.request
 from collections.abc import Callable
 from typing import Any
 
 from tests.cluster.access import Access
-from tests.driver.platform import listed, wait_for
+from tests.driver.platform import wait_for
 from tests.driver.registry import Mlflow
 from tests.driver.traffic import Traffic, tally
+from tests.e2e.objects import Objects
+from tests.e2e.trail import Trail
 
 MODEL_PORT = 8080
 COUNTERS = {
@@ -25,6 +28,7 @@ class Site:
     def __init__(self, access: Access, mlflow: Mlflow, name: str) -> None:
         self.access = access
         self.mlflow = mlflow
+        self.objects = Objects(access)
         self.namespace = name
         self.name = "m"
         self.model = name
@@ -92,16 +96,27 @@ class Site:
     def candidate(self) -> str:
         """Register one more version and point at it; its number."""
         number = self.mlflow.version(self.model)
-        self.mlflow.alias(self.model, "champion", number)
+        self.point(number)
         return number
+
+    def point(self, number: str) -> None:
+        """Move the alias."""
+        self.mlflow.alias(self.model, "champion", number)
+
+    def path(self, kind: str) -> str:
+        """Where the API server has the objects of a kind in this namespace."""
+        group = {
+            "modeldeployments": "apis/tidegate.dev/v1alpha1",
+            "httproutes": "apis/gateway.networking.k8s.io/v1",
+            "deployments": "apis/apps/v1",
+            "events": "apis/events.k8s.io/v1",
+        }.get(kind, "api/v1")
+        return f"/{group}/namespaces/{self.namespace}/{kind}"
 
     def look(self) -> "Look":
         """The object and its route as they are now."""
-        raw = json.loads(
-            self.access.kubectl("get", "mdep,httproute", "-n", self.namespace, "-o", "json", "--ignore-not-found")
-        )
-        objects = {item["kind"]: item for item in raw["items"] if item["metadata"]["name"] == self.name}
-        return Look(objects.get("ModelDeployment") or {}, objects.get("HTTPRoute"))
+        body = self.objects.get(f"{self.path('modeldeployments')}/{self.name}")
+        return Look(body, self.objects.get(f"{self.path('httproutes')}/{self.name}") or None)
 
     def wait(self, holds: Callable[["Look"], bool], *, what: str, seconds: float = 90.0) -> "Look":
         """Look until something holds; fails with the object's status."""
@@ -112,12 +127,40 @@ class Site:
             last = self.look()
             return last if holds(last) else None
 
-        return wait_for(look, seconds=seconds, what=what, tell=lambda: json.dumps(last.status, indent=1)[:6000])
+        def tell() -> str:
+            told = {k: v for k, v in last.status.items() if k not in {"record", "judge"}}
+            return f"{self.namespace}: route {last.weights}\n{json.dumps(told, indent=1)[:6000]}"
+
+        return wait_for(look, seconds=seconds, what=what, tell=tell)
+
+    def listed(self, kind: str, selector: str = "") -> list[dict[str, Any]]:
+        """The objects of a kind in this namespace."""
+        items: list[dict[str, Any]] = self.objects.get(f"{self.path(kind)}?labelSelector={selector}")["items"]
+        return items
 
     def pods(self, revision: str | None = None) -> list[dict[str, Any]]:
-        """The model pods, of one revision or of all."""
+        """The model pods that are not on their way out, of one revision or of all."""
         selector = f"tidegate.dev/revision={revision}" if revision else "tidegate.dev/modeldeployment"
-        return listed(self.access, "pods", self.namespace, selector)
+        return [pod for pod in self.listed("pods", selector) if "deletionTimestamp" not in pod["metadata"]]
+
+    def behave(self, revision: str, **how: Any) -> None:
+        """Tell the pods of a revision how to behave from now on; nothing means well."""
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        with self.access.inside():
+            for pod in self.pods(revision):
+                url = f"http://{pod['status']['podIP']}:{MODEL_PORT}/behave"
+                opener.open(urllib.request.Request(url, data=json.dumps(how).encode()), timeout=10).close()
+
+    def trail(self) -> Trail:
+        """Every form that object, route and pods take from now on."""
+        owners, routes, pods = (self.path(kind) for kind in ("modeldeployments", "httproutes", "pods"))
+        return Trail(self.objects, owners=owners, routes=routes, pods=pods)
+
+    def revision(self, number: str) -> str:
+        """The revision of a version that is being rolled out, serves, or did."""
+        status = self.look().status
+        entries = [status.get("rollout"), status.get("stable"), *status.get("history", [])[::-1]]
+        return str(next(e["revision"] for e in entries if e and e["version"] == number))
 
     def traffic(self, rate: float = 50.0, **options: Any) -> Traffic:
         """Steady requests to this site's host."""
@@ -130,6 +173,7 @@ class Site:
 
     def remove(self) -> None:
         """Take everything away again, not waiting for it."""
+        self.objects.close()
         self.access.kubectl("delete", "namespace", self.namespace, "--wait=false")
 
 

@@ -1,44 +1,128 @@
 """The road of a good version: from nothing to serving, and from one version to the next."""
 
+import json
+import time
 from collections import Counter
 
 from tests.driver.traffic import tally, unclean
 from tests.e2e.site import Site
+from tests.e2e.together import Stories
+from tests.e2e.trail import Trail
 
 
 def test_a_first_version_serves_all_requests_once_it_is_ready_and_is_pinned_by_its_number(site: Site) -> None:
-    number = site.serve()
-    look = site.look()
-    assert look.weights == {number: 100}
+    with site.trail() as trail:
+        number = site.serve()
+        look = site.look()
+        assert trail.weights(number) == [100]
+        assert max(sum(form.values()) for _, form in trail.forms()) == 100
     assert look.status["observedGeneration"] == look.body["metadata"]["generation"]
+    assert look.condition("Available")["status"] == "True"
     assert "judge" not in look.status  # nothing to compare with: nothing was analysed
     environment = {e["name"]: e.get("value") for e in site.pods()[0]["spec"]["containers"][0]["env"]}
     assert environment["TIDEGATE_MODEL_VERSION"] == number
 
 
-def test_a_good_version_takes_5_25_50_100_per_cent_and_no_pod_is_restarted(site: Site) -> None:
+def test_a_good_version_takes_exactly_5_25_50_100_per_cent_without_a_failed_request(together: Stories) -> None:
+    together(every_step_is_taken, nothing_before_ready_then_5_per_cent, changed_serving_takes_the_road)
+
+
+def every_step_is_taken(site: Site) -> None:
+    """Scenario 3."""
     first = site.serve()
-    with site.traffic(rate=100) as traffic:
+    with site.trail() as trail, site.traffic(rate=120) as traffic:
         site.steady(traffic)
         second = site.candidate()
-        seen: list[int] = []
-
-        def promoted(look: object) -> bool:
-            weight = getattr(look, "weight", None)
-            if weight and (not seen or seen[-1] != weight):
-                seen.append(weight)
-                uids.setdefault(weight, {pod["metadata"]["uid"] for pod in site.pods()})
-            return look.ready and look.version == second  # type: ignore[attr-defined]
-
-        uids: dict[int, set[str]] = {}
-        look = site.wait(promoted, what=f"version {second} is promoted", seconds=120)
+        baking = site.wait(lambda look: look.weight == 100, what="the bake", seconds=120)
+        uids = {pod["metadata"]["uid"] for pod in site.pods(baking.status["rollout"]["revision"])}
+        look = site.wait(lambda look: look.ready and look.version == second, what=f"version {second} is promoted")
+        old = next(e["revision"] for e in look.status["history"] if e["version"] == first)
+        site.wait(lambda _: not site.listed("pods", f"tidegate.dev/revision={old}"), what="the old pods are gone")
+        site.wait(lambda _: site.listed("deployments", f"tidegate.dev/revision={old}") == [], what="and their maker")
         site.steady(traffic, 100)
-        answers = traffic.answers()
-    assert seen == [5, 25, 50, 100]
+        answers = list(traffic.answers())
+        trail.check()
+        forms = trail.forms()
+        assert trail.weights(second) == [5, 25, 50, 100]
+        stays = [later[0] - form[0] for form, later in zip(forms[1:], forms[2:], strict=False)]
+        assert min(stays) >= 2.0, f"a step was shorter than its hold: {stays}"
+        assert min(trail.taken_away(first)) > forms[-1][0] + 2.0, "pods of the old version went before the bake was over"
+        assert saved_in_favour(trail) == {5, 25, 50, 100}, "a step without a saved finding in its favour"
     assert unclean(answers) == [], tally(answers)
-    assert look.weights[second] == 100
-    last = {pod["metadata"]["uid"] for pod in site.pods(look.status["stable"]["revision"])}
-    assert last <= uids[100], "a pod of the promoted revision was restarted"
+    pods = site.pods(look.status["stable"]["revision"])
+    assert {pod["metadata"]["uid"] for pod in pods} == uids, "a pod of the promoted revision was restarted"
     assert Counter(a.version for a in answers[-50:]) == {second: 50}
-    assert look.status["history"][-1]["version"] == second
-    assert first in {entry["version"] for entry in look.status["history"]}
+    assert [entry["version"] for entry in look.status["history"]] == [first, second]
+
+
+def nothing_before_ready_then_5_per_cent(site: Site) -> None:
+    """Scenario 2."""
+    rollout = {"steps": [{"weight": 5, "hold": "9s"}, {"weight": 100, "hold": "1s"}]}
+    guards = {"errorRate": {"max": "5%"}, "minRequests": 50}
+    manifest = site.manifest({"2": {"not_ready": True}}, rollout=rollout, guards=guards)
+    manifest["spec"]["serving"]["replicas"] = 1
+    site.serve(manifest)
+    with site.trail() as trail, site.traffic(rate=200) as traffic:
+        second = site.candidate()
+        site.wait(lambda _: _running(site, second), what="the new version's pod runs")
+        site.steady(traffic, 400)
+        assert trail.weights(second) == []
+        assert {a.version for a in traffic.answers() if a.good} == {"1"}
+        site.behave(site.revision(second))
+        ready = time.time()
+        site.wait(lambda look: look.ready and look.version == second, what="promoted")
+        answers = list(traffic.answers())
+        (five, _), (hundred, _) = trail.forms()[-2:]
+        assert trail.weights(second) == [5, 100]
+    assert five > ready
+    during = [a for a in answers if five + 0.5 < a.started < hundred - 0.1]
+    assert len(during) >= 1000
+    share = 100 * sum(a.version == second for a in during) / len(during)
+    assert 3 <= share <= 7, f"{share:.1f}% of {len(during)}"
+    assert unclean(answers) == [], tally(answers)
+
+
+def changed_serving_takes_the_road(site: Site) -> None:
+    """Scenario 4."""
+    manifest = site.manifest(rollout={"weights": [25, 100], "hold": "1s"})
+    number = site.serve(manifest)
+    before = site.look().status["stable"]["revision"]
+    with site.trail() as trail, site.traffic(rate=40) as traffic:
+        site.steady(traffic)
+        site.patch({"serving": {"replicas": 3}})
+        site.wait(lambda look: look.ready and len(site.pods(before)) == 3, what="three pods")
+        assert [len(form) for _, form in trail.forms()] == [1], "changed replicas began a rollout"
+        manifest["spec"]["serving"]["replicas"] = 3
+        manifest["spec"]["serving"]["resources"] = {"requests": {"cpu": "21m", "memory": "17Mi"}}
+        del manifest["spec"]["serving"]["template"]["spec"]["containers"][0]["resources"]
+        site.apply(manifest)
+        look = site.wait(
+            lambda look: look.ready and look.status["stable"]["revision"] != before, what="the new revision serves"
+        )
+        revision = look.status["stable"]["revision"]
+        assert [form.get(revision, 0) for _, form in trail.forms()] == [0, 25, 100]
+        answers = list(traffic.answers())
+    assert look.version == number
+    assert site.pods(revision)[0]["spec"]["containers"][0]["resources"]["requests"]["cpu"] == "21m"
+    assert unclean(answers) == [], tally(answers)
+    assert json.dumps(look.status["history"]).count(f'"version": "{number}"') == 2
+
+
+def _running(site: Site, version: str) -> bool:
+    pods = [p for p in site.pods() if p["metadata"]["annotations"]["tidegate.dev/version"] == version]
+    return bool(pods) and all(
+        s.get("state", {}).get("running") for p in pods for s in p["status"].get("containerStatuses", [{}])
+    )
+
+
+def saved_in_favour(trail: Trail) -> set[int]:
+    """Steps for which status said that the guard holds. The status that tells of a raise has what it was raised for."""
+    steps: set[int] = set()
+    before = 0
+    for _, status in trail.statuses():
+        rollout = status.get("rollout") or {}
+        weight = rollout.get("weight", before)
+        if any(finding["verdict"] == "Healthy" for finding in rollout.get("findings", [])):
+            steps.add(before if weight != before else weight)
+        before = weight
+    return steps

@@ -1,0 +1,119 @@
+"""Objects of the API server, read and watched without a program for each look: `kubectl` would take the machine."""
+
+import http.client
+import json
+import ssl
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+from tests.cluster.access import Access
+
+ANSWER = 20.0  # seconds
+
+
+class Objects:
+    """Reads as the admin. One connection for each thread, opened inside the cluster's network."""
+
+    def __init__(self, access: Access) -> None:
+        config = json.loads(Path(access.kubeconfig).read_text())
+        cluster = config["clusters"][0]["cluster"]
+        self._access = access
+        self._server = urlsplit(cluster["server"])
+        self._trusted = ssl.create_default_context(cafile=cluster["certificate-authority"])
+        self._headers = {"Authorization": f"Bearer {config['users'][0]['user']['token']}"}
+        self._own = threading.local()
+        self._opened: list[http.client.HTTPSConnection] = []
+
+    def close(self) -> None:
+        """Close what threads opened to read."""
+        for connection in self._opened:
+            connection.close()
+
+    def get(self, path: str) -> dict[str, Any]:
+        """What is at a path; empty where there is nothing."""
+        for last in (False, True):
+            try:
+                answer = self._ask(path)
+            except (OSError, http.client.HTTPException):
+                # The server closes connections that were idle for long.
+                self._own.connection.close()
+                self._own.connection = None
+                if last:
+                    raise
+                continue
+            body: dict[str, Any] = json.loads(answer.read())
+            if answer.status == http.HTTPStatus.NOT_FOUND:
+                return {}
+            if answer.status != http.HTTPStatus.OK:
+                raise AssertionError(f"GET {path}: {answer.status} {body.get('message')}")
+            return body
+        raise AssertionError("unreachable")
+
+    def connect(self) -> http.client.HTTPSConnection:
+        """A new connection to the API server."""
+        with self._access.inside():
+            host, port = self._server.hostname or "", self._server.port
+            connection = http.client.HTTPSConnection(host, port, timeout=ANSWER, context=self._trusted)
+            connection.connect()
+        return connection
+
+    def ask(self, connection: http.client.HTTPSConnection, path: str) -> http.client.HTTPResponse:
+        """One GET on a connection."""
+        connection.request("GET", path, headers=self._headers)
+        return connection.getresponse()
+
+    def _ask(self, path: str) -> http.client.HTTPResponse:
+        connection = getattr(self._own, "connection", None)
+        if connection is None:
+            connection = self._own.connection = self.connect()
+            self._opened.append(connection)
+        return self.ask(connection, path)
+
+
+class Watch:
+    """Every form that the objects at a path take, in order, each with the time it was told. Ends with its block."""
+
+    def __init__(self, objects: Objects, path: str) -> None:
+        self._connection = objects.connect()
+        joint = "&" if "?" in path else "?"
+        self._answer = objects.ask(self._connection, f"{path}{joint}watch=1&timeoutSeconds=600")
+        if self._connection.sock is not None:
+            self._connection.sock.settimeout(None)
+        self._seen: list[tuple[float, str, dict[str, Any]]] = []
+        self._thread = threading.Thread(target=self._follow, daemon=True)
+        self._thread.start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def __iter__(self) -> Iterator[tuple[float, str, dict[str, Any]]]:
+        return iter(list(self._seen))
+
+    def close(self) -> None:
+        """Stop watching."""
+        stream = self._answer.fp
+        if stream is not None:
+            # A blocked read ends with its connection, not with its file.
+            raw = getattr(stream.raw, "_sock", None)
+            if raw is not None:
+                raw.shutdown(2)
+        self._thread.join(10)
+        self._connection.close()
+
+    def _follow(self) -> None:
+        try:
+            while line := self._answer.readline():
+                event = json.loads(line)
+                self._seen.append((time.time(), event["type"], event["object"]))
+        except (OSError, ValueError, http.client.HTTPException, AttributeError):
+            return  # closed

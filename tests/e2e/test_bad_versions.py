@@ -1,0 +1,223 @@
+"""The way back: a bad version leaves the traffic by itself, and what it took with it is only what it was given."""
+
+from tests.driver.traffic import tally, unclean
+from tests.e2e.clean import stained, starts_on
+from tests.e2e.site import Look, Site
+from tests.e2e.together import Stories
+from tests.e2e.trail import Trail, number
+
+#: Seconds from the first bad answer to the last one begun. The budget is a benchmark's; this is a busy machine's.
+LATE = 6.0
+ROAD = {"weights": [25, 100], "hold": "2s"}
+
+
+def test_a_version_that_fails_hangs_exits_or_refuses_what_clients_send_is_off_in_seconds_and_rejected(
+    together: Stories,
+) -> None:
+    together(every_answer_is_a_500, accepts_and_never_answers, exits_on_each_request, refuses_every_real_body)
+
+
+def test_a_version_is_judged_by_its_share_of_errors_and_slow_answers_not_by_single_ones(together: Stories) -> None:
+    together(five_per_cent_of_errors, one_per_cent_of_errors, four_times_as_slow, one_slow_request, both_fail_alike)
+
+
+def every_answer_is_a_500(site: Site) -> None:
+    """Scenario 8."""
+    site.serve(site.manifest({"2": {"error_rate": 1}}, rollout=ROAD))
+    with site.trail() as trail, site.traffic(rate=40) as traffic:
+        site.steady(traffic)
+        bad = site.candidate()
+        look = rejected(site, bad)
+        revision = look.rejected[bad]["revision"]
+        gone(site, trail, bad)
+        site.steady(traffic)
+        answers = list(traffic.answers())
+        trail.check()
+        assert trail.weights(bad) == [25, 0]
+        stains = stained(answers, version=bad, revision=revision, left=trail.left(bad))
+    assert stains == [], stains[:5]
+    starts = starts_on(answers, revision)
+    assert starts[-1] - starts[0] < LATE
+    message = look.rejected[bad]["message"]
+    assert look.rejected[bad]["reason"] == "GuardBreached"
+    assert "100% errors" in message
+    assert "limit of 1%" in message
+    assert " of " in message
+    condition = look.condition("Ready")
+    assert condition["message"].startswith(f"version {bad} rejected: ")
+    assert condition["message"].endswith("version 1 serves")
+    assert look.condition("Available")["status"] == "True"
+
+
+def accepts_and_never_answers(site: Site) -> None:
+    """Scenario 8: ready all the time."""
+    site.serve(site.manifest({"2": {"hang": True}}, rollout=ROAD))
+    with site.trail() as trail, site.traffic(rate=40, timeout=20) as traffic:
+        site.steady(traffic)
+        bad = site.candidate()
+        look = rejected(site, bad)
+        gone(site, trail, bad)
+        site.steady(traffic)
+        left = trail.left(bad)
+        assert left - trail.reached(bad, 25) < 2 * LATE
+        traffic.stop()
+        answers = list(traffic.answers())
+        stains = stained(answers, version=bad, revision=look.rejected[bad]["revision"], left=left)
+    assert stains == [], stains[:5]
+    assert any(not answer.good for answer in answers), "nothing ever hung"
+
+
+def exits_on_each_request(site: Site) -> None:
+    """Scenario 8."""
+    site.serve(site.manifest({"2": {"exit_on_request": True}}, rollout=ROAD))
+    with site.trail() as trail, site.traffic(rate=40) as traffic:
+        site.steady(traffic)
+        bad = site.candidate()
+        look = rejected(site, bad)
+        gone(site, trail, bad)
+        site.steady(traffic)
+        answers = list(traffic.answers())
+        left = trail.left(bad)
+        assert left - trail.reached(bad, 25) < LATE
+        stains = stained(answers, version=bad, revision=look.rejected[bad]["revision"], left=left)
+    assert stains == [], stains[:5]
+    assert look.rejected[bad]["reason"] in {"Crashed", "GuardBreached", "Unreachable"}
+
+
+def refuses_every_real_body(site: Site) -> None:
+    """Scenario 8: a schema that real requests do not fit."""
+    guards = {"errorRate": {"max": "1%"}, "clientErrors": {"maxRatio": "2"}, "minRequests": 50}
+    site.serve(site.manifest({"2": {"error_rate": 1, "status": 422}}, rollout=ROAD, guards=guards))
+    with site.trail() as trail, site.traffic(rate=40) as traffic:
+        site.steady(traffic)
+        bad = site.candidate()
+        look = rejected(site, bad)
+        gone(site, trail, bad)
+        site.steady(traffic)
+        answers = list(traffic.answers())
+        revision = look.rejected[bad]["revision"]
+        stains = stained(answers, version=bad, revision=revision, left=trail.left(bad))
+    assert stains == [], stains[:5]
+    starts = starts_on(answers, revision)
+    assert starts[-1] - starts[0] < LATE
+    assert "client errors" in look.rejected[bad]["message"]
+
+
+def five_per_cent_of_errors(site: Site) -> None:
+    """Scenario 9: against a limit of 1 %."""
+    site.serve(site.manifest({"2": {"error_rate": 0.05}}, rollout={"weights": [50, 100], "hold": "30s"}))
+    with site.trail() as trail, site.traffic(rate=100) as traffic:
+        site.steady(traffic)
+        bad = site.candidate()
+        look = rejected(site, bad)
+        site.steady(traffic)
+        answers = list(traffic.answers())
+        assert trail.weights(bad) == [50, 0]
+        assert unclean(answers, bad=[look.rejected[bad]["revision"]]) == [], tally(answers)
+    assert look.rejected[bad]["reason"] == "GuardBreached"
+
+
+def one_per_cent_of_errors(site: Site) -> None:
+    """Scenario 9: at the limit itself is within it."""
+    limit = {"errorRate": {"max": "2%"}, "minRequests": 50}
+    site.serve(site.manifest({"2": {"error_rate": 0.01}}, rollout={"weights": [50, 100], "hold": "6s"}, guards=limit))
+    with site.trail() as trail, site.traffic(rate=80) as traffic:
+        site.steady(traffic)
+        second = site.candidate()
+        site.wait(lambda look: look.ready and look.version == second, what="promoted")
+        assert trail.weights(second) == [50, 100]
+        answers = list(traffic.answers())
+        revision = site.revision(second)
+    assert unclean(answers, bad=[revision]) == [], tally(answers)
+    assert any(not answer.good for answer in answers), "it never failed, so nothing was shown"
+
+
+def four_times_as_slow(site: Site) -> None:
+    """Scenario 10."""
+    behave = {"1": {"latency_ms": 40}, "2": {"latency_ms": 160}}
+    guards = {"latency": [{"percentile": "95", "maxRatio": "1.5"}], "minRequests": 50}
+    site.serve(site.manifest(behave, rollout=ROAD, guards=guards))
+    with site.trail() as trail, site.traffic(rate=40) as traffic:
+        site.steady(traffic, 100)
+        bad = site.candidate()
+        look = rejected(site, bad)
+        gone(site, trail, bad)
+        answers = list(traffic.answers())
+    assert unclean(answers) == [], tally(answers)
+    assert "p95" in look.rejected[bad]["message"]
+    assert look.rejected[bad]["reason"] == "GuardBreached"
+
+
+def one_slow_request(site: Site) -> None:
+    """Scenario 10: a first request that takes its time is no reason."""
+    guards = {"latency": [{"percentile": "95", "max": "1s"}], "minRequests": 50}
+    site.serve(site.manifest({"2": {"latency_ms": 1500}}, rollout=ROAD, guards=guards))
+    with site.trail() as trail, site.traffic(rate=40) as traffic:
+        site.steady(traffic)
+        second = site.candidate()
+        site.wait(lambda look: look.weight == 25, what="the first step")
+        traffic.wait(lambda answers: bool(_slow_share(site, second)), what="a request under way")
+        site.behave(site.revision(second))
+        site.wait(lambda look: look.ready and look.version == second, what="promoted")
+        assert trail.weights(second) == [25, 100]
+        answers = list(traffic.answers())
+    assert unclean(answers) == [], tally(answers)
+
+
+def both_fail_alike(site: Site) -> None:
+    """Scenario 11: a dependency of both is down; held and said, and gone on with when it is back."""
+    site.serve(site.manifest(rollout={"weights": [50, 100], "hold": "4s"}))
+    with site.trail() as trail, site.traffic(rate=60) as traffic:
+        site.steady(traffic)
+        second = site.candidate()
+        site.wait(lambda look: look.weight == 50, what="the first step")
+        stable, canary = site.revision("1"), site.revision(second)
+        site.behave(stable, error_rate=0.5)
+        traffic.wait(lambda answers: sum(not a.good for a in answers) >= 10, what="failures of stable")
+        site.behave(canary, error_rate=0.5)
+        site.wait(lambda look: _held(look), what="held, and said so")
+        traffic.wait(lambda answers: sum(a.revision == canary and not a.good for a in answers) >= 60, what="failures")
+        assert trail.weights(second) == [50], "it was reverted for what both do"
+        site.behave(canary)
+        site.behave(stable)
+        site.wait(lambda look: look.ready and look.version == second, what="goes on when it is over", seconds=150)
+        assert trail.weights(second) == [50, 100]
+        assert unclean(traffic.answers(), bad=[stable, canary]) == []
+
+
+def rejected(site: Site, version: str) -> Look:
+    """Wait until a version is rejected and stable serves."""
+    return site.wait(
+        lambda look: version in look.rejected and look.stalled is not None and look.weights.get("1") == 100,
+        what=f"version {version} is rejected",
+    )
+
+
+def gone(site: Site, trail: Trail, version: str) -> None:
+    """The pods of a version end, and none of them was told to before its traffic had left."""
+    site.wait(
+        lambda _: not [p for p in site.pods() if p["metadata"]["annotations"]["tidegate.dev/version"] == version],
+        what="its pods are gone",
+    )
+    site.wait(
+        lambda look: all(number(name) != version for name in _named(look)), what="it is out of the route", seconds=30
+    )
+    ends = trail.taken_away(version)
+    assert ends, "no pod was told to end"
+    assert ends[0] > trail.left(version), "a pod was told to end while it had traffic"
+
+
+def _named(look: Look) -> list[str]:
+    rules = (look.route or {"spec": {"rules": [{}]}})["spec"]["rules"]
+    return [backend["name"] for backend in rules[0].get("backendRefs", [])]
+
+
+def _held(look: Look) -> bool:
+    findings = (look.status.get("rollout") or {}).get("findings") or []
+    return any("stable" in finding["message"] and finding["verdict"] == "Undecided" for finding in findings)
+
+
+def _slow_share(site: Site, version: str) -> bool:
+    revision = site.revision(version)
+    opened = [p["status"]["podIP"] for p in site.pods(revision)]
+    return bool(opened)

@@ -1,0 +1,56 @@
+"""Several stories at once: each waits most of its time, so that one after the other would waste the machine."""
+
+import os
+import re
+import threading
+from collections.abc import Callable
+
+from tests.cluster.access import Access
+from tests.driver.registry import Mlflow
+from tests.e2e.site import Site
+
+Story = Callable[[Site], None]
+LONGEST = 400.0  # seconds
+
+
+class Stories:
+    """Gives each story a site of its own, runs all at once and fails with everything that failed."""
+
+    def __init__(self, access: Access, mlflow: Mlflow) -> None:
+        self._access = access
+        self._mlflow = mlflow
+
+    def site(self, words: str) -> Site:
+        """A namespace, a model and a host of a story's own."""
+        name = re.sub(r"[^a-z0-9]+", "-", words.lower().removeprefix("test_")).strip("-")
+        return Site(self._access, self._mlflow, f"t-{name[:40].strip('-')}-{os.urandom(2).hex()}")
+
+    def __call__(self, *stories: Story) -> None:
+        """Run them.
+
+        Raises:
+            ExceptionGroup: what failed, each with the story's name.
+        """
+        failures: list[Exception] = []
+
+        def run(story: Story) -> None:
+            try:
+                site = self.site(story.__name__)
+                try:
+                    story(site)
+                finally:
+                    site.remove()
+            except Exception as error:
+                error.add_note(f"in the story {story.__name__}")
+                failures.append(error)
+
+        threads = [threading.Thread(target=run, args=(story,), name=story.__name__, daemon=True) for story in stories]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(LONGEST)
+        late = [thread.name for thread in threads if thread.is_alive()]
+        if late:
+            failures.append(AssertionError(f"still running after {LONGEST:g} s: {late}"))
+        if failures:
+            raise ExceptionGroup(f"{len(failures)} of {len(stories)} stories failed", failures)
