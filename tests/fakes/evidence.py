@@ -1,6 +1,7 @@
 """Pods in memory that count as the tidegate runtime does, held to the same contract as real ones."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Mapping, Sequence
 
 from tidegate.core.latency import Durations
@@ -20,14 +21,14 @@ class FakePod:
         self.target = PodTarget(uid=uid, url=f"http://{uid}.test/metrics")
         self.mood = "up"
         self.reads = 0
-        self._finished: list[tuple[str, float]] = []
+        self._finished: Counter[tuple[str, float]] = Counter()
         self._in_flight: list[float] = []
         self._process_started = 1_700_000_000.0
         self._moved = asyncio.Event()
 
     def serve(self, number: int, code: str = "2xx", seconds: float = 0.02) -> None:
         """So many requests came and were answered."""
-        self._finished += [(code, seconds)] * number
+        self._finished[code, seconds] += number
 
     def accept(self, number: int, age: float = 0.0) -> None:
         """So many requests came and are unanswered, for `age` seconds by now."""
@@ -39,7 +40,7 @@ class FakePod:
 
     def restart(self) -> None:
         """The process starts anew: counters at zero."""
-        self._finished, self._in_flight = [], []
+        self._finished, self._in_flight = Counter(), []
         self._process_started += 60.0
 
     def release(self) -> None:
@@ -65,14 +66,14 @@ class FakePod:
         counts = {code: tuple(self._within(code, edge) for edge in (*EDGES, float("inf"))) for code in _CODES}
         return Reading(
             finished={code: ladder[-1] for code, ladder in counts.items()},
-            started=len(self._finished) + len(self._in_flight),
+            started=self._finished.total() + len(self._in_flight),
             durations=Durations(edges=EDGES, counts=counts),
             in_flight=tuple(sum(age <= edge for age in self._in_flight) for edge in (*EDGES, float("inf"))),
             process_started=self._process_started,
         )
 
     def _within(self, code: str, edge: float) -> int:
-        return sum(of == code and seconds <= edge for of, seconds in self._finished)
+        return sum(number for (of, took), number in self._finished.items() if of == code and took <= edge)
 
 
 class FakeEvidence:

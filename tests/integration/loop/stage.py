@@ -1,0 +1,346 @@
+"""One ModelDeployment, an operator, and everybody else around it."""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+from tests.fakes.cluster import Fault, FakeCluster, Write
+from tests.fakes.evidence import FakeEvidence
+from tests.fakes.registry import FakeRegistry
+from tests.integration.loop.actors import Gateway, Kubelet, Traffic, backends, version_of
+from tests.integration.loop.books import Books
+from tests.integration.loop.hands import FakeHands, Hands
+from tests.integration.loop.line import Line
+
+from tidegate.core.labels import KIND, ROUTE_KIND
+from tidegate.core.manifests import CHILD_KINDS
+from tidegate.ports import Cluster, Manifest
+from tidegate.settings import Settings
+from tidegate.wiring import Operator
+
+EPOCH = 1_760_000_000.0
+MODEL = "fraud-detector"
+NAME = "fraud"
+HOLD = 60.0
+#: How long a pod that drains is waited for, and other things that take their time (virtual seconds).
+LONG = 900.0
+
+
+class LoopClock:
+    """`ports.Clock` by the event loop's time."""
+
+    def now(self) -> float:
+        return EPOCH + asyncio.get_running_loop().time()
+
+    def monotonic(self) -> float:
+        return asyncio.get_running_loop().time()
+
+
+class Look:
+    """One reading of an object and its route."""
+
+    def __init__(self, body: Manifest | None, route: Manifest | None) -> None:
+        self.body: Manifest = body or {}
+        self.route = route
+        self.status: dict[str, Any] = self.body.get("status") or {}
+
+    def condition(self, kind: str) -> dict[str, Any]:
+        return next((c for c in self.status.get("conditions", []) if c["type"] == kind), {})
+
+    def reason(self, kind: str) -> str | None:
+        """A condition's reason, while it is True."""
+        condition = self.condition(kind)
+        return condition["reason"] if condition.get("status") == "True" else None
+
+    @property
+    def ready(self) -> bool:
+        """Ready as kstatus reads it."""
+        current = self.status.get("observedGeneration") == self.body["metadata"]["generation"]
+        return current and self.condition("Ready").get("status") == "True"
+
+    @property
+    def version(self) -> str | None:
+        return self.status.get("version")
+
+    @property
+    def rollout(self) -> dict[str, Any]:
+        return self.status.get("rollout") or {}
+
+    @property
+    def weights(self) -> dict[str, int]:
+        """The route's shares by version, those of none left out."""
+        return {version_of(n): w for n, w in backends(self.route).items() if w} if self.route else {}
+
+    @property
+    def named(self) -> set[str]:
+        """The versions that the route names."""
+        return {version_of(n) for n in backends(self.route)} if self.route else set()
+
+    @property
+    def rejected(self) -> dict[str, dict[str, Any]]:
+        return {entry["version"]: entry for entry in self.status.get("rejected", [])}
+
+    @property
+    def parked(self) -> dict[str, dict[str, Any]]:
+        return {entry["version"]: entry for entry in self.status.get("parked", [])}
+
+
+class Stage:
+    """`look` and `until` see the API server, never the operator's insides."""
+
+    #: Seconds between two looks of `until`.
+    PATIENCE = 0.25
+
+    def __init__(self, cluster: Cluster, hands: Hands, *, latency: float = 0.0) -> None:
+        self.cluster = cluster
+        self.hands = hands
+        self.registry = FakeRegistry()
+        self.evidence = FakeEvidence()
+        self.kubelet = Kubelet(hands)
+        self.gateway = Gateway(hands)
+        self.traffic = Traffic(self.gateway, self.kubelet, self.evidence)
+        self.books = Books()
+        self.clock = LoopClock()
+        self.settings = Settings(
+            namespaces=hands.namespace, runtime_image="example.invalid/runtime:1", registry_interval=5.0
+        )
+        self.latency = latency
+        self.faults: list[Fault] = []
+        self.operator: Operator | None = None
+        self.line: Line | None = None
+        self.lives = 0
+        self.writes: list[Write] = []
+        self.blind = False
+        self._work: asyncio.Task[None] | None = None
+        self._tasks: list[asyncio.Task[Any]] = []
+        self._restart_after: float | None = None
+        self.registry.register(MODEL)
+
+    # the operator's life
+
+    def start(self) -> None:
+        """A new operator process."""
+        self.lives += 1
+        line = Line(self.cluster, on_death=self._died, latency=self.latency)
+        line.faults, line.writes = self.faults, self.writes
+        self.line = line
+        self.operator = Operator(
+            settings=self.settings, cluster=line, registry=self.registry, evidence=self.evidence, clock=self.clock
+        )
+        self._work = asyncio.create_task(self.operator.run(), name=f"operator {self.lives}")
+
+    def restarting(self, seconds: float) -> None:
+        """From now on an operator that dies is started again after so many seconds."""
+        self._restart_after = seconds
+
+    def _died(self) -> None:
+        self.spawn(self._buried())
+
+    async def _buried(self) -> None:
+        await self.kill()
+        if self._restart_after is not None:
+            await asyncio.sleep(self._restart_after)
+            self.start()
+
+    async def kill(self) -> None:
+        """SIGKILL: nothing is written or told any more."""
+        operator, work = self.operator, self._work
+        self.operator = self._work = None
+        if operator is None or work is None:
+            return
+        if self.line is not None:
+            self.line.kill()
+        lane = list(operator.reverts._tasks.values())
+        for task in (work, *lane):
+            task.cancel()
+        await operator.evidence.close()
+        for result in await asyncio.gather(work, *lane, return_exceptions=True):
+            if isinstance(result, Exception):
+                raise result
+
+    async def reborn(self) -> None:
+        """Killed, and started again."""
+        await self.kill()
+        self.start()
+
+    # the others
+
+    def spawn(self, work: Coroutine[Any, Any, Any]) -> None:
+        """Let something run until the end of the test; if it fails the test does."""
+        self._tasks.append(asyncio.create_task(work))
+
+    def told(self, event: str, body: Manifest) -> None:
+        """An object was written."""
+        self.books.told(event, body, asyncio.get_running_loop().time())
+        self.hear(event, body)
+
+    def hear(self, event: str, body: Manifest) -> None:
+        """Everybody who watches is told."""
+        if body["kind"] == "Pod" and event != "DELETED":
+            self.evidence.pod(body["metadata"]["uid"])
+        self.kubelet.look(body["kind"])
+        self.gateway.look(body["kind"])
+        if self.operator is not None and not self.blind:
+            tell = self.operator.gone if event == "DELETED" else self.operator.seen
+            tell(body["kind"], body)
+
+    async def open(self) -> None:
+        for actor in (self.kubelet, self.gateway, self.traffic):
+            self.spawn(actor.run())
+
+    async def close(self) -> None:
+        await self.kill()
+        for task in self._tasks:
+            if task.done() and not task.cancelled():
+                task.result()
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.registry.close()
+
+    # what people do
+
+    def manifest(self, **spec: Any) -> Manifest:
+        """The object; `spec` replaces fields of it."""
+        base: dict[str, Any] = {
+            "model": {"name": MODEL, "alias": "champion"},
+            "serving": {"replicas": 4},
+            "traffic": {"gateway": {"parentRefs": [{"name": "public"}], "hostnames": ["fraud.example.com"]}},
+            "rollout": {"weights": [5, 25, 50, 100], "hold": f"{HOLD:g}s"},
+            "guards": {"errorRate": {"max": "1%"}, "minRequests": 30, "interval": "5s"},
+        }
+        meta = {"name": NAME, "namespace": self.hands.namespace}
+        wanted = base | spec
+        self.books.hold = _seconds(wanted["rollout"].get("hold", "0s"))
+        self.books.replicas = wanted["serving"]["replicas"]
+        return {"apiVersion": "tidegate.dev/v1alpha1", "kind": KIND, "metadata": meta, "spec": wanted}
+
+    async def apply(self, manifest: Manifest) -> None:
+        """As `kubectl apply`: spec and annotations are the person's, the rest stays."""
+
+        def change(body: Manifest) -> None:
+            body["spec"] = json.loads(json.dumps(manifest["spec"]))
+            body["metadata"]["annotations"] = dict(manifest["metadata"].get("annotations") or {})
+
+        if await self.hands.read(KIND, manifest["metadata"]["name"]) is None:
+            await self.hands.put(json.loads(json.dumps(manifest)))
+        else:
+            await self.hands.edit(KIND, manifest["metadata"]["name"], change)
+
+    async def respec(self, **fields: Any) -> None:
+        """Replace fields of the spec."""
+        await self.hands.edit(KIND, NAME, lambda body: body["spec"].update(fields))
+
+    async def annotate(self, action: str, value: str | None) -> None:
+        def change(body: Manifest) -> None:
+            notes = body["metadata"].setdefault("annotations", {})
+            notes.pop(f"tidegate.dev/{action}", None)
+            if value is not None:
+                notes[f"tidegate.dev/{action}"] = value
+
+        await self.hands.edit(KIND, NAME, change)
+
+    async def hand(self, work: Awaitable[Any]) -> None:
+        """Somebody changes an object of ours."""
+        self.books.by_hand = True
+        try:
+            await work
+        finally:
+            self.books.by_hand = False
+
+    def point(self, version: str | None = None) -> str:
+        """Move the alias: to a new version, or to a known one."""
+        number = version or self.registry.add_version(MODEL)
+        self.registry.set_alias(MODEL, "champion", number)
+        return number
+
+    async def serve(self, manifest: Manifest | None = None) -> str:
+        """A first version serves."""
+        first = self.point()
+        await self.apply(manifest or self.manifest())
+        if self.operator is None:
+            self.start()
+        await self.until(lambda look: look.ready and look.version == first, f"version {first} serves")
+        return first
+
+    async def rolling(self, weight: int = 5) -> str:
+        """A new version has at least this weight, confirmed."""
+        second = self.point()
+
+        def there(look: Look) -> bool:
+            return look.weights.get(second, 0) >= weight and look.condition("RouteAccepted").get("status") == "True"
+
+        await self.until(there, f"version {second} has {weight}%")
+        return second
+
+    # what is seen
+
+    async def look(self) -> Look:
+        return Look(await self.hands.read(KIND, NAME), await self.hands.read(ROUTE_KIND, NAME))
+
+    async def until(self, holds: Callable[[Look], bool], what: str, seconds: float = LONG) -> Look:
+        """Look until something holds."""
+        end = asyncio.get_running_loop().time() + seconds
+        while True:
+            look = await self.look()
+            if holds(look):
+                return look
+            if asyncio.get_running_loop().time() > end:
+                told = json.dumps({k: v for k, v in look.status.items() if k not in {"record", "judge"}}, indent=1)
+                raise AssertionError(f"never: {what}; {self.books.changes[-8:]}; {told}")
+            await asyncio.sleep(self.PATIENCE)
+
+    async def serves(self, version: str, seconds: float = LONG) -> Look:
+        """A version has everything, alone, and the object is ready."""
+
+        def alone(look: Look) -> bool:
+            return look.ready and look.version == version and look.named == {version}
+
+        look = await self.until(alone, f"version {version} serves alone", seconds)
+        await self.alone(version)
+        return look
+
+    async def alone(self, version: str) -> None:
+        """Everything of other versions goes."""
+        end = asyncio.get_running_loop().time() + LONG
+        while True:
+            left = [body for kind in CHILD_KINDS for body in await self.hands.all(kind)]
+            if {version_of(body["metadata"]["name"]) for body in left} == {version}:
+                return
+            assert asyncio.get_running_loop().time() < end, [body["metadata"]["name"] for body in left]
+            await asyncio.sleep(self.PATIENCE)
+
+    async def reverted(self, version: str, seconds: float = LONG) -> Look:
+        """A version is gone from the route; the object says something settled."""
+        return await self.until(lambda look: version not in look.named and not look.rollout, f"{version} left", seconds)
+
+    async def events(self) -> list[Manifest]:
+        return await self.hands.all("Event")
+
+    async def quiet(self) -> None:
+        """Nothing that the books know of was wrong, and no request was lost."""
+        assert self.books.wrong == []
+        assert not self.traffic.lost
+
+
+def _seconds(text: str) -> float:
+    return float(text.removesuffix("s"))
+
+
+class FakeStage(Stage):
+    """On the cluster in memory. The operator hears of things `lag` seconds after they happened."""
+
+    def __init__(self, lag: float = 0.01) -> None:
+        self.memory = FakeCluster()
+        super().__init__(self.memory, FakeHands(self.memory, "ml"), latency=0.004)
+        self.lag = lag
+        self.memory.watchers.append(self._happened)
+        self._heard: list[tuple[str, Manifest]] = []
+
+    def _happened(self, event: str, body: Manifest) -> None:
+        self.books.told(event, body, asyncio.get_running_loop().time())
+        self._heard.append((event, body))
+        asyncio.get_running_loop().call_later(self.lag, self._tell)
+
+    def _tell(self) -> None:
+        self.hear(*self._heard.pop(0))

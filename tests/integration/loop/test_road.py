@@ -1,0 +1,34 @@
+"""The road of a good version."""
+
+from tests.integration.loop.actors import version_of
+from tests.integration.loop.stage import HOLD, Look, Stage
+
+from tidegate.core.labels import KIND, ROUTE_KIND
+
+
+async def test_a_first_version_serves_all_requests_once_ready_and_nothing_is_analysed(stage: Stage) -> None:
+    first = await stage.serve()
+    look = await stage.serves(first)
+    assert look.weights == {first: 100}
+    assert look.status["observedGeneration"] == look.body["metadata"]["generation"]
+    assert "judge" not in look.status
+    assert sum(pod.reads for pod in stage.evidence._pods.values()) == 0
+    deployment = (await stage.hands.all("Deployment"))[0]
+    container = deployment["spec"]["template"]["spec"]["containers"][0]
+    pinned = {entry["name"]: entry.get("value") for entry in container["env"]}
+    assert pinned["TIDEGATE_MODEL_VERSION"] == first
+    await stage.quiet()
+
+
+async def test_a_good_version_gets_5_25_50_100_each_after_its_hold_and_no_pod_is_restarted(stage: Stage) -> None:
+    first = await stage.serve()
+    second = await stage.rolling(100)
+    uids = {pod["metadata"]["uid"] for pod in await stage.kubelet.pods(second)}
+    look = await stage.serves(second)
+    assert stage.books.raises(second) == [5, 25, 50, 100]
+    times = [stage.books.when(second, weight) for weight in (5, 25, 50, 100)]
+    assert all(HOLD <= b - a < HOLD + 15 for a, b in zip(times, times[1:], strict=False))
+    assert {pod["metadata"]["uid"] for pod in await stage.kubelet.pods(second)} == uids
+    assert [d["metadata"]["name"] for d in await stage.hands.all("Deployment")] == [look.status["stable"]["revision"]]
+    assert [entry["version"] for entry in look.status["history"]] == [first, second]
+    await stage.quiet()
