@@ -3,7 +3,7 @@
 Only `on.event` handlers: with any other kind kopf writes annotations and finalizers to users' objects.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,8 +44,9 @@ def register(registry: kopf.OperatorRegistry, intake: Intake) -> None:
         )
 
 
-def _handler(kind: str, intake: Intake) -> Callable[..., None]:
-    def handle(type: str | None, body: Mapping[str, Any], **_: Any) -> None:  # noqa: A002 (kopf's own name)
+def _handler(kind: str, intake: Intake) -> Callable[..., Awaitable[None]]:
+    # kopf runs plain functions in threads of their own; cache, queue and revert lane belong to the event loop.
+    async def handle(type: str | None, body: Mapping[str, Any], **_: Any) -> None:  # noqa: A002 (kopf's own name)
         take = intake.gone if type == "DELETED" else intake.seen
         take(kind, dict(body))
 
