@@ -101,12 +101,15 @@ class Mark:
 class EvidenceState:
     """What has to be remembered between the looks of one rollout.
 
-    A canary's pod counts from its first request. The pods of stable that are there at the first look count from then
-    (`unread` are those of them that have not been read yet), later ones from zero. `edges` are stable's percentiles
-    (seconds) by metric, frozen when the canary gets its first request.
+    The pods of stable that are there at the first look count from then (`unread` are those of them that have not been
+    read yet), later ones from zero. So do the canary's where it has had no request in this attempt (`untouched`): what
+    they counted before belongs to an earlier one. Otherwise they count from their first request. `edges` are stable's
+    percentiles (seconds) by metric, frozen when the canary gets its first request.
     """
 
     opened: bool = False
+    untouched: bool = False
+    unread_canary: frozenset[str] = frozenset()
     canary: Mapping[str, Mark] = field(default_factory=dict)
     stable: Mapping[str, Mark] = field(default_factory=dict)
     unread: frozenset[str] = frozenset()
@@ -119,6 +122,8 @@ class EvidenceState:
         metrics = sorted({metric for mark in (*self.canary.values(), *self.stable.values()) for metric in mark.tallies})
         return {
             "opened": self.opened,
+            "untouched": self.untouched,
+            "unreadCanary": sorted(self.unread_canary),
             "metrics": metrics,
             "canary": {uid: _mark_to_wire(mark, metrics) for uid, mark in self.canary.items()},
             "stable": {uid: _mark_to_wire(mark, metrics) for uid, mark in self.stable.items()},
@@ -138,6 +143,8 @@ class EvidenceState:
             metrics = wire["metrics"]
             return cls(
                 opened=wire["opened"],
+                untouched=wire["untouched"],
+                unread_canary=frozenset(wire["unreadCanary"]),
                 canary={uid: _mark_from_wire(mark, metrics) for uid, mark in wire["canary"].items()},
                 stable={uid: _mark_from_wire(mark, metrics) for uid, mark in wire["stable"].items()},
                 unread=frozenset(wire["unread"]),
@@ -172,19 +179,22 @@ def _tally(wire: list[int]) -> Tally:
 def observe(state: EvidenceState, readings: Readings, config: EvidenceConfig) -> tuple[EvidenceState, Look]:
     """Take one look: what was decided since the one before, in every pod that could be read."""
     canary_read, stable_read = _read(readings.canary), _read(readings.stable)
-    edges = _frozen_edges(state, canary_read, stable_read, config)
+    past = _past(state, readings)
+    edges = _frozen_edges(state, canary_read, stable_read, config, past)
     unread = state.unread | {
         uid for uid in readings.stable if uid not in state.stable and (uid not in stable_read or not state.opened)
     }
     wanting = bool(config.percentiles.keys() - edges.keys())
     canary_at, stable_at = config.thresholds(edges, canary=True), config.thresholds(edges, canary=False)
-    canary = _advance(state.canary, canary_read, config, canary_at)
-    stable = _advance(state.stable, stable_read, config, stable_at, from_now=unread, keep_ladder=wanting)
+    canary = _advance(state.canary, canary_read, config, canary_at, past=past)
+    stable = _advance(state.stable, stable_read, config, stable_at, past=unread, keep_ladder=wanting, forgiving=True)
     blind = bool(readings.canary) and not canary_read and bool(stable_read)
     unreadable = state.unreadable + 1 if blind else 0
     before = (state.before or Before(since=readings.at)).after(readings.at, stable.ladder) if wanting else None
     after = EvidenceState(
         opened=True,
+        untouched=state.untouched,
+        unread_canary=past - canary_read.keys(),
         canary=canary.marks,
         stable=stable.marks,
         unread=unread - stable_read.keys(),
@@ -205,6 +215,13 @@ def observe(state: EvidenceState, readings: Readings, config: EvidenceConfig) ->
     )
 
 
+def _past(state: EvidenceState, readings: Readings) -> frozenset[str]:
+    """The canary's pods whose counters so far are of an earlier attempt."""
+    if not state.untouched:
+        return frozenset()
+    return state.unread_canary | {uid for uid in readings.canary if uid not in state.canary and not state.opened}
+
+
 def _read(readings: Mapping[str, Reading | Unreadable]) -> dict[str, Reading]:
     return {uid: reading for uid, reading in readings.items() if isinstance(reading, Reading)}
 
@@ -214,12 +231,18 @@ def _first_edge(readings: Mapping[str, Reading], seconds: float) -> float | None
 
 
 def _frozen_edges(
-    state: EvidenceState, canary: Mapping[str, Reading], stable: Mapping[str, Reading], config: EvidenceConfig
+    state: EvidenceState,
+    canary: Mapping[str, Reading],
+    stable: Mapping[str, Reading],
+    config: EvidenceConfig,
+    past: Collection[str],
 ) -> Mapping[str, float]:
     """Stable's percentiles, once the canary gets requests: of the last minutes, or else since stable's pods started."""
     missing = {metric: share for metric, share in config.percentiles.items() if metric not in state.edges}
     known = [reading.durations for reading in stable.values() if reading.durations is not None]
-    if not missing or not known or not any(reading.arrived for reading in canary.values()):
+    before = {uid: mark.arrived for uid, mark in state.canary.items()}
+    asked = any(reading.arrived > before.get(uid, 0) for uid, reading in canary.items() if uid not in past)
+    if not missing or not known or not asked:
         return state.edges
     edges = known[0].edges
     lifetime = reduce(added, (durations.merged for durations in known if durations.edges == edges))
@@ -248,10 +271,15 @@ def _advance(
     config: EvidenceConfig,
     thresholds: Mapping[str, float],
     *,
-    from_now: Collection[str] | None = None,
+    past: Collection[str],
+    forgiving: bool = False,
     keep_ladder: bool = False,
 ) -> _Advance:
-    """Compare readings with marks. `from_now` are pods of stable whose past is not this rollout's; None: the canary."""
+    """Compare readings with marks.
+
+    `past` are pods whose counters so far are not this rollout's. `forgiving`, of stable: a metric that was not asked
+    for before starts with this look; of the canary's all counts.
+    """
     after = {
         uid: replace(mark, missed=mark.missed + 1)
         for uid, mark in marks.items()
@@ -268,10 +296,9 @@ def _advance(
             tallies=config.tallies(reading, thresholds),
             ladder=reading.durations.merged if keep_ladder and reading.durations else (),
         )
-        old = _baseline(marks.get(uid), new, reading, from_now=from_now is not None and uid in from_now)
+        old = _baseline(marks.get(uid), new, reading, from_now=uid in past)
         for metric, tally in new.tallies.items():
-            # A metric that stable was not asked for before starts with this look; the canary's past all counts.
-            start = old.tallies.get(metric, NOTHING if from_now is None or not old.tallies else tally)
+            start = old.tallies.get(metric, tally if forgiving and old.tallies else NOTHING)
             labelled = reading.durations is None or reading.durations.labelled
             counts[metric] = counts.get(metric, NO_REQUESTS) + count_between(start, tally, labelled=labelled)
         arrived += max(0, new.arrived - old.arrived)

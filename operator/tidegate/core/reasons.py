@@ -70,6 +70,7 @@ class Reason(StrEnum):
     # the spec and the cluster
     INVALID_SPEC = "InvalidSpec"
     APPLY_FAILED = "ApplyFailed"
+    RECORD_UNREADABLE = "RecordUnreadable"
 
 
 #: What each reason means, and what to do where something can be done.
@@ -144,4 +145,7 @@ MEANING: Mapping[Reason, str] = {
     Reason.INVALID_SPEC: "The spec can't be carried out; the message names fields and remedies. What serves goes on "
     "serving.",
     Reason.APPLY_FAILED: "The API server does not accept an object that Tidegate writes; the message has its words.",
+    Reason.RECORD_UNREADABLE: "What Tidegate remembers of the object was written by another version of it, or changed "
+    "by somebody else. Nothing is concluded from it and nothing is written; what serves goes on serving. Run the "
+    "version that wrote it, or put the annotation back.",
 }

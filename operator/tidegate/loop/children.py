@@ -22,25 +22,32 @@ class Children:
         self._world = world
         self._settled: dict[tuple[str, str], tuple[str, str]] = {}
 
-    async def ensure(self, plan: Plan, record: Record, known: Known) -> None:
+    async def ensure(self, plan: Plan, record: Record, known: Known) -> list[str]:
         """Apply every object of the record's revisions that is not as it has to be.
+
+        Returns those that somebody else had changed or deleted, in words.
 
         Raises:
             ClusterError: the first one that could not be applied; those before it are.
         """
-        for revision in record.revisions():
-            for wanted in revision_objects(plan, record, known, revision):
-                await self._ensure(wanted)
+        wanted = [o for revision in record.revisions() for o in revision_objects(plan, record, known, revision)]
+        return [f"{o['kind']} {o['metadata']['name']}" for o in wanted if await self._put_back(o)]
 
-    async def _ensure(self, wanted: Manifest) -> None:
+    async def _put_back(self, wanted: Manifest) -> bool:
+        """Apply an object where it has to be; whether it was as we mean it before."""
         kind, name = wanted["kind"], f"{wanted['metadata']['namespace']}/{wanted['metadata']['name']}"
-        live = self._world.get(kind, name)
-        if live is not None and (not differs(live, wanted) or self._settled.get((kind, name)) == _mark(wanted, live)):
-            return
+        live, settled = self._world.get(kind, name), self._settled.get((kind, name))
+        if live is not None and not differs(live, wanted):
+            if settled is None:
+                self._settled[(kind, name)] = _mark(wanted, live)
+            return False
+        if live is not None and settled == _mark(wanted, live):
+            return False
         applied = await self._cluster.apply(wanted)
         self._world.put(applied)
         # The API server may write a field in another way than it was given; asking again would change nothing.
         self._settled[(kind, name)] = _mark(wanted, applied)
+        return settled is not None and settled[0] == self._settled[(kind, name)][0]
 
     async def prune(self, snapshot: Snapshot, record: Record) -> None:
         """Delete what belongs to revisions that the record does not know any more: pods before the Service."""

@@ -43,7 +43,8 @@ class Spec:
 
     `weight` is the canary's share in per cent as the router confirmed it, 0 while it has not. `saved` is what `state`
     gave for this canary and attempt, in this or an earlier process. `takeovers` is how often the judge had to start
-    anew in this attempt, this time included, where there is nothing saved: 0 at the attempt's start.
+    anew in this attempt, this time included, where there is nothing saved: 0 at the attempt's start. `untouched`: the
+    canary never had weight in this attempt, so what its pods count already is of an earlier one.
     """
 
     canary: Side
@@ -55,6 +56,7 @@ class Spec:
     interval: float
     saved: Mapping[str, Any] | None = None
     takeovers: int = 0
+    untouched: bool = False
 
     @property
     def rollout(self) -> tuple[str, int]:
@@ -206,6 +208,9 @@ class _Watch:
     def update(self, spec: Spec) -> None:
         """Go on with another weight, other guards, another interval."""
         self.spec = spec
+        if not spec.untouched and not self.seen.opened:
+            # Nothing was read before the first request: all of it counts.
+            self.seen = replace(self.seen, untouched=False)
         if spec.weight and spec.weight != self.step:
             self.step = spec.weight
             self.restart_step()
@@ -293,7 +298,7 @@ def restored(spec: Spec) -> tuple[EvidenceState, JudgeState]:
     saved = spec.saved
     anew = JudgeState(restarts=spec.takeovers)
     if saved is None or (saved.get("canary"), saved.get("attempt")) != spec.rollout:
-        return EvidenceState(), anew
+        return EvidenceState(untouched=spec.untouched), anew
     try:
         judged = restart_step(JudgeState.from_wire(saved["judge"]))
         return EvidenceState.from_wire(saved["evidence"]), judged

@@ -33,7 +33,8 @@ class Follower:
         if canary is None:
             self._evidence.stop(key)
             return
-        saved: dict[str, Any] | None = (body.get("status") or {}).get("judge")
+        saved: dict[str, Any] = (body.get("status") or {}).get("judge") or {}
+        mine = (saved.get("canary"), saved.get("attempt")) == (rollout.canary.name, rollout.attempt)
         spec = Spec(
             canary=canary,
             stable=self._side(key, record.stable, known),
@@ -42,8 +43,9 @@ class Follower:
             guards=plan.guards,
             timeout=plan.request_timeout,
             interval=plan.interval,
-            saved=saved,
-            takeovers=1 if rollout.canary_since is not None and saved is None else 0,
+            saved=saved if mine else None,
+            takeovers=1 if rollout.canary_since is not None and not mine else 0,
+            untouched=rollout.canary_since is None,
         )
         self._evidence.ensure(key, spec)
 
@@ -71,6 +73,10 @@ class Follower:
             ]
 
         return targets
+
+    def rest(self, key: str) -> None:
+        """Nothing can be decided of this object, so nobody is read for it."""
+        self._evidence.stop(key)
 
     def forget(self, key: str) -> None:
         """The object is gone."""

@@ -1,19 +1,19 @@
 """One snapshot of the world for one object. No I/O and no waiting: everything here was told before."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 
 from tidegate.adapters.gateway import route_facts
 from tidegate.api.parse import parse, reference
-from tidegate.api.record import decode
+from tidegate.api.record import decode, restore
 from tidegate.core.facts import facts_by_revision
 from tidegate.core.frozen import CONTROLLER_REVISION, frozen_from
 from tidegate.core.httproute import route as route_manifest
 from tidegate.core.labels import ACTIONS, GROUP, KIND, RECORD, ROUTE_KIND, revision_label
 from tidegate.core.manifests import Known
-from tidegate.core.observed import Observed, RouteFacts
+from tidegate.core.observed import Observed
 from tidegate.core.ownership import owned_by
 from tidegate.core.plan import Plan, Pointer, Runtime
 from tidegate.core.presets import DIGEST_KEY, PresetConfig, preset_version
@@ -27,13 +27,18 @@ from tidegate.loop.world import World
 from tidegate.ports import Clock, Manifest
 
 DECODED = 512  # records kept decoded
+_ON_ROUTE = (
+    f"the HTTPRoute's annotation {RECORD}",
+    "run the version that wrote it, put it back, or delete the HTTPRoute (made anew with all traffic on stable)",
+)
+_IN_STATUS = ("status.record", "run the version that wrote it, or put the HTTPRoute back")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
     """An object and everything that is seen of it. `plan` is the `InvalidSpec` where the spec can't be carried out.
 
-    Raises nothing: a record that can't be read is in `Observed` as a route that is somebody else's.
+    `unreadable` says why the record can't be read. Nothing may be concluded from `seen` then, and nothing written.
     """
 
     key: str
@@ -43,6 +48,7 @@ class Snapshot:
     route: Manifest | None
     seen: Observed
     known: Known
+    unreadable: str | None = None
 
 
 class Observer:
@@ -68,19 +74,32 @@ class Observer:
         plan = self._plan(key, body)
         live = self._world.get(ROUTE_KIND, key)
         route = live if live is not None and owned_by(live, ref) else None
-        facts, foreign = self._route(plan, ref, live, route)
+        unreadable: str | None = None
+        try:
+            record = self._record(body, route)
+        except UnreadableRecord as error:
+            record, unreadable = Record(), str(error)
         seen = Observed(
             now=self._clock.now(),
             wanted=self._wanted(key, plan),
-            route=facts,
-            record=facts.record if facts is not None else self._restored(body),
+            route=route_facts(route, record) if route is not None else None,
+            record=record,
             revisions=self._revisions(key),
             evidence=self._evidence.judgement(key),
             preset=self._versions[plan.serving.runtime] if isinstance(plan, Plan) else "",
             actions=_actions(body),
-            taken_by=foreign,
+            taken_by=self._taken_by(plan, ref, live, route),
         )
-        return Snapshot(key=key, ref=ref, body=body, plan=plan, route=route, seen=seen, known=self._known(key))
+        return Snapshot(
+            key=key,
+            ref=ref,
+            body=body,
+            plan=plan,
+            route=route,
+            seen=seen,
+            known=self._known(key),
+            unreadable=unreadable,
+        )
 
     def forget(self, key: str) -> None:
         """The object is gone."""
@@ -99,15 +118,19 @@ class Observer:
         self._plans[key] = (state, plan)
         return plan
 
-    def _restored(self, body: Manifest) -> Record:
-        """The record of a route that was lost, from status; all traffic is stable's then."""
-        text = (body.get("status") or {}).get("record")
-        if text is None:
-            return Record()
+    def _record(self, body: Manifest, route: Manifest | None) -> Record:
+        """What the route remembers; where it was lost, what status does, with all traffic on stable.
+
+        Raises:
+            UnreadableRecord: with where it stands and the way out.
+        """
         try:
-            return replace(self._decoded(text), rollout=None, retiring=())
-        except UnreadableRecord:
-            return Record()
+            if route is None:
+                return restore(body.get("status") or {})
+            return self._decoded((route["metadata"].get("annotations") or {}).get(RECORD, ""))
+        except UnreadableRecord as error:
+            where, remedy = _IN_STATUS if route is None else _ON_ROUTE
+            raise UnreadableRecord(f"{where}: {error}; {remedy}") from error
 
     def _wanted(self, key: str, plan: Plan | InvalidSpec) -> VersionId | Unavailable:
         if isinstance(plan, InvalidSpec):
@@ -121,20 +144,14 @@ class Observer:
             return Unavailable(reason=Reason.NOT_POLLED_YET, message="the registry has not been asked yet")
         return read[0]
 
-    def _route(
+    def _taken_by(
         self, plan: Plan | InvalidSpec, ref: ObjectRef, live: Manifest | None, route: Manifest | None
-    ) -> tuple[RouteFacts | None, str | None]:
-        if route is None:
-            if live is not None:
-                return None, f"an HTTPRoute {ref.namespace}/{ref.name} that Tidegate does not own"
-            return None, self._world.taken_by(draft(plan)) if isinstance(plan, Plan) else None
-        try:
-            record = self._decoded((route["metadata"].get("annotations") or {}).get(RECORD, ""))
-        except UnreadableRecord as error:
-            return None, f"the HTTPRoute's record ({error})"
+    ) -> str | None:
+        if route is None and live is not None:
+            return f"an HTTPRoute {ref.namespace}/{ref.name} that Tidegate does not own"
         # What the plan is about to claim, not what the live route claims by now.
         claiming = draft(plan) if isinstance(plan, Plan) else route
-        return route_facts(route, record), self._world.taken_by(claiming)
+        return self._world.taken_by(claiming) if claiming is not None else None
 
     def _revisions(self, key: str) -> Mapping[str, Any]:
         return facts_by_revision(

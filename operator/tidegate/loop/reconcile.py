@@ -13,6 +13,7 @@ import structlog
 from tidegate.core.decide import decide
 from tidegate.core.decision import Decision
 from tidegate.core.frozen import freeze
+from tidegate.core.labels import ROUTE_KIND
 from tidegate.core.manifests import Known
 from tidegate.core.plan import Plan
 from tidegate.core.presets import PresetConfig
@@ -62,6 +63,8 @@ class Reconciler:
         self._announcer = announcer
         self._queue = queue
         self._presets = presets
+        #: The generation that each object's route was last made to agree with.
+        self._agreed: dict[str, int] = {}
 
     async def run_pass(self, key: str) -> None:
         """Bring one object a step nearer to what it asks for.
@@ -74,10 +77,16 @@ class Reconciler:
         if snapshot is None or snapshot.body["metadata"].get("deletionTimestamp"):
             self._forget(key)
             return
+        if snapshot.unreadable is not None:
+            self._reverts.watch(key, rolling=False)
+            self._follower.rest(key)
+            await self._statuses.fail(snapshot, Reason.RECORD_UNREADABLE, snapshot.unreadable)
+            return
         self._reverts.watch(key, rolling=snapshot.seen.record.rollout is not None)
         if isinstance(snapshot.plan, InvalidSpec):
+            self._follower.rest(key)
             self._reverts.look(key)
-            await self._statuses.invalid(snapshot, snapshot.plan)
+            await self._statuses.fail(snapshot, Reason.INVALID_SPEC, str(snapshot.plan))
             return
         await self._carry_out(snapshot, snapshot.plan)
 
@@ -86,6 +95,7 @@ class Reconciler:
         decision = decide(plan, before, snapshot.seen)
         refused = await self._write(snapshot, plan, decision)
         if refused is not None:
+            self._agreed.pop(snapshot.key, None)
             decision = replace(decision, record=before, reason=Reason.APPLY_FAILED, message=str(refused), stalled=True)
             self._queue.add_after(snapshot.key, REFUSED_AGAIN)
         if decision.record != before:
@@ -108,12 +118,16 @@ class Reconciler:
         try:
             if lowers(before, record) and snapshot.route is not None:
                 await self._routes.revert(snapshot.route, record)
-                await self._children.ensure(plan, record, known)
+                edited = await self._children.ensure(plan, record, known)
             else:
-                await self._children.ensure(plan, record, known)
+                edited = await self._children.ensure(plan, record, known)
                 wrote = await self._routes.ensure(plan, record, snapshot.route)
-                if wrote and record == before and snapshot.route is not None:
-                    await self._announcer.put_back(snapshot.ref, f"HTTPRoute {snapshot.ref.name}")
+                # With the plan that it agreed with before, nobody but another can have changed it.
+                if wrote and record == before and self._agreed.get(snapshot.key) == plan.generation:
+                    edited.append(f"{ROUTE_KIND} {snapshot.ref.name}")
+                self._agreed[snapshot.key] = plan.generation
+            for what in edited:
+                await self._announcer.put_back(snapshot.ref, what)
         except Conflict:
             if not lowers(before, record):
                 raise
@@ -144,6 +158,7 @@ class Reconciler:
 
     def _forget(self, key: str) -> None:
         self._reverts.watch(key, rolling=False)
+        self._agreed.pop(key, None)
         self._observer.forget(key)
         self._follower.forget(key)
         self._statuses.forget(key)

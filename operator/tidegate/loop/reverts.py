@@ -5,6 +5,7 @@ resourceVersion makes the two safe against each other.
 """
 
 import asyncio
+from contextlib import suppress
 
 import structlog
 
@@ -12,7 +13,7 @@ from tidegate.core.decide import decide
 from tidegate.core.reasons import Reason
 from tidegate.core.record import Record, Verdict
 from tidegate.core.revert import lowers, reverted
-from tidegate.errors import Conflict, InvalidSpec, TidegateError
+from tidegate.errors import ClusterError, Conflict, InvalidSpec
 from tidegate.loop.announce import Announcer
 from tidegate.loop.observe import Observer, Snapshot
 from tidegate.loop.queue import WorkQueue
@@ -20,8 +21,11 @@ from tidegate.loop.routes import Routes
 from tidegate.telemetry import Metrics
 
 _log = structlog.get_logger("tidegate")
-#: Conflicts in a row after which the lane leaves an object to the queue's own retries.
-MOST_CONFLICTS = 20
+#: Seconds until a revert that could not be written is tried again: first, and at most.
+FIRST_BACKOFF = 0.05
+LAST_BACKOFF = 1.0
+#: Conflicts in a row that are answered at once: a gateway writes its status only so often.
+PROMPT_CONFLICTS = 5
 
 
 class RevertLane:
@@ -38,6 +42,7 @@ class RevertLane:
         self._rolling: set[str] = set()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._again: set[str] = set()
+        self._stopping = asyncio.Event()
 
     def watch(self, key: str, *, rolling: bool) -> None:
         """Say whether an object has a rollout that could be reverted."""
@@ -55,11 +60,8 @@ class RevertLane:
             self._tasks[key] = asyncio.create_task(self._run(key), name=f"revert {key}")
 
     async def _run(self, key: str) -> None:
-        started = asyncio.get_running_loop().time()
         try:
-            await self._revert(key, started)
-        except TidegateError as error:
-            _log.error("revert failed", object=key, error=str(error))
+            await self._until_written(key)
         finally:
             del self._tasks[key]
             self._queue.add(key)
@@ -67,29 +69,51 @@ class RevertLane:
                 self._again.discard(key)
                 self.look(key)
 
-    async def _revert(self, key: str, started: float) -> None:
-        for _ in range(MOST_CONFLICTS):
-            snapshot = self._observer.snapshot(key)
-            found = wanted_revert(snapshot) if snapshot is not None else None
-            if snapshot is None or found is None or snapshot.route is None:
-                return
-            record, reason, message = found
+    async def _until_written(self, key: str) -> None:
+        """Write the revert, as often as it takes; each time it is decided anew on the newest route."""
+        started, failures = asyncio.get_running_loop().time(), 0
+        while not self._stopping.is_set():
             try:
-                await self._routes.revert(snapshot.route, record)
-            except Conflict:
-                continue
-            self._metrics.reverts.observe(asyncio.get_running_loop().time() - started)
-            await self._announcer.transition(snapshot.ref, snapshot.seen.record, record, reason, message)
-            return
+                written = await self._written(key)
+            except Conflict as error:
+                failures += 1
+                if failures <= PROMPT_CONFLICTS:
+                    continue
+                _log.warning("revert meets other writers", object=key, error=str(error))
+            except ClusterError as error:
+                failures += 1
+                _log.error("revert failed, it is tried again", object=key, error=str(error))
+            else:
+                if written:
+                    self._metrics.reverts.observe(asyncio.get_running_loop().time() - started)
+                return
+            await self._pause(min(LAST_BACKOFF, FIRST_BACKOFF * 2.0 ** (failures - 1)))
+
+    async def _written(self, key: str) -> bool:
+        snapshot = self._observer.snapshot(key)
+        found = wanted_revert(snapshot) if snapshot is not None else None
+        if snapshot is None or found is None or snapshot.route is None:
+            return False
+        record, reason, message = found
+        await self._routes.revert(snapshot.route, record)
+        await self._announcer.transition(snapshot.ref, snapshot.seen.record, record, reason, message)
+        return True
+
+    async def _pause(self, seconds: float) -> None:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._stopping.wait(), seconds)
 
     async def stop(self) -> None:
-        """Let what is being written be written."""
+        """Let what is being written be written; what failed is left to the next process."""
+        self._stopping.set()
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
 
 def wanted_revert(snapshot: Snapshot) -> tuple[Record, Reason, str] | None:
     """The record that takes weight away from a canary now, with its reason and message; None without a cause."""
     before = snapshot.seen.record
+    if snapshot.unreadable is not None or snapshot.body["metadata"].get("deletionTimestamp"):
+        return None
     if isinstance(snapshot.plan, InvalidSpec):
         return _abandoned(snapshot, snapshot.plan)
     decision = decide(snapshot.plan, before, snapshot.seen)

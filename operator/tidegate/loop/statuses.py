@@ -9,7 +9,7 @@ from tidegate.core.labels import API_VERSION, KIND
 from tidegate.core.plan import Plan
 from tidegate.core.reasons import Reason
 from tidegate.core.report import report
-from tidegate.errors import Conflict, InvalidSpec
+from tidegate.errors import Conflict
 from tidegate.loop.evidence import EvidenceWatch
 from tidegate.loop.observe import Snapshot
 from tidegate.loop.queue import WorkQueue
@@ -42,13 +42,13 @@ class Statuses:
         previous = snapshot.body.get("status")
         await self._write(snapshot, render_status(shown, previous=previous, now=snapshot.seen.now, judge=judge))
 
-    async def invalid(self, snapshot: Snapshot, fault: InvalidSpec) -> None:
-        """Say what is wrong with the spec; everything else that status said stays."""
+    async def fail(self, snapshot: Snapshot, reason: Reason, message: str) -> None:
+        """Say why nothing could be decided; everything else that status said stays."""
         wanted = render_failure(
             snapshot.body.get("status"),
             generation=snapshot.body["metadata"]["generation"],
-            reason=Reason.INVALID_SPEC,
-            message=str(fault),
+            reason=reason,
+            message=message,
             now=snapshot.seen.now,
         )
         await self._write(snapshot, wanted)

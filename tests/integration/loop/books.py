@@ -106,7 +106,7 @@ class Books:
             return
         record = decode(body["metadata"]["annotations"][RECORD])
         self._shares(name, weights, record)
-        self._raised(name, before, weights, old, record, now)
+        self._raised(before, body, record, now)
 
     def _shares(self, name: str, weights: dict[str, int], record: Record) -> None:
         busy = {n for n, weight in weights.items() if weight}
@@ -118,9 +118,8 @@ class Books:
         for missing in weights.keys() - self._objects["Service"].keys():
             self._say(f"route {name} names the Service {missing}, which does not exist")
 
-    def _raised(
-        self, name: str, before: Manifest | None, weights: dict[str, int], old: dict[str, int], record: Record, now: float
-    ) -> None:  # fmt: skip
+    def _raised(self, before: Manifest | None, body: Manifest, record: Record, now: float) -> None:
+        name, weights, old = body["metadata"]["name"], backends(body), backends(before) if before else {}
         rollout = record.rollout
         if rollout is None:
             return

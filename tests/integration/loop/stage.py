@@ -5,7 +5,7 @@ import json
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
-from tests.fakes.cluster import Fault, FakeCluster, Write
+from tests.fakes.cluster import FakeCluster, Fault, Write
 from tests.fakes.evidence import FakeEvidence
 from tests.fakes.registry import FakeRegistry
 from tests.integration.loop.actors import Gateway, Kubelet, Traffic, backends, version_of
@@ -90,7 +90,7 @@ class Stage:
     """`look` and `until` see the API server, never the operator's insides."""
 
     #: Seconds between two looks of `until`.
-    PATIENCE = 0.25
+    PATIENCE = 1.0
 
     def __init__(self, cluster: Cluster, hands: Hands, *, latency: float = 0.0) -> None:
         self.cluster = cluster

@@ -1,9 +1,8 @@
 """The road of a good version."""
 
-from tests.integration.loop.actors import version_of
-from tests.integration.loop.stage import HOLD, Look, Stage
+from itertools import pairwise
 
-from tidegate.core.labels import KIND, ROUTE_KIND
+from tests.integration.loop.stage import HOLD, Stage
 
 
 async def test_a_first_version_serves_all_requests_once_ready_and_nothing_is_analysed(stage: Stage) -> None:
@@ -27,7 +26,7 @@ async def test_a_good_version_gets_5_25_50_100_each_after_its_hold_and_no_pod_is
     look = await stage.serves(second)
     assert stage.books.raises(second) == [5, 25, 50, 100]
     times = [stage.books.when(second, weight) for weight in (5, 25, 50, 100)]
-    assert all(HOLD <= b - a < HOLD + 15 for a, b in zip(times, times[1:], strict=False))
+    assert all(HOLD <= b - a < HOLD + 15 for a, b in pairwise(times))
     assert {pod["metadata"]["uid"] for pod in await stage.kubelet.pods(second)} == uids
     assert [d["metadata"]["name"] for d in await stage.hands.all("Deployment")] == [look.status["stable"]["revision"]]
     assert [entry["version"] for entry in look.status["history"]] == [first, second]

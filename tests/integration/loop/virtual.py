@@ -11,8 +11,6 @@ import selectors
 ROUND = 1e-6
 
 
-
-
 class _Jumping(selectors.SelectSelector):
     now = 0.0
 
@@ -33,5 +31,3 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         """Virtual seconds."""
         return self._jumping.now
-
-
