@@ -113,6 +113,9 @@ class Reconciler:
     async def _write(self, snapshot: Snapshot, plan: Plan, decision: Decision) -> Refused | None:
         before, record = snapshot.seen.record, decision.record
         if snapshot.seen.taken_by is not None:
+            # The host is another's by now. What still stands there of ours may lose weight, nothing else.
+            if record != before and snapshot.route is not None:
+                await self._routes.revert(snapshot.route, record)
             return None
         known = self._frozen(plan, record, snapshot.known)
         try:

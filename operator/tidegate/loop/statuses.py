@@ -37,6 +37,10 @@ class Statuses:
 
     async def show(self, snapshot: Snapshot, plan: Plan, decision: Decision) -> None:
         """Show what a pass decided and carried out."""
+        if decision.reason is Reason.NOT_POLLED_YET and decision.record.stable is not None:
+            # The answer is a moment away. Saying so would write every status twice at each start, and tell those who
+            # wait for an edited object that it was looked at.
+            return
         judge = self._evidence.state(snapshot.key)
         shown = report(plan, decision, snapshot.seen)
         previous = snapshot.body.get("status")
