@@ -32,7 +32,13 @@ def manifests(image: str) -> list[dict[str, Any]]:
         "command": command,
         "env": [{"name": name, "value": value} for name, value in environment.items()],
         "ports": [{"name": "http", "containerPort": PORT}],
-        "readinessProbe": {"httpGet": {"path": "/health", "port": PORT}, "periodSeconds": 1},
+        # Out of its Service for one late answer, it would be down for everybody on a busy machine.
+        "readinessProbe": {
+            "httpGet": {"path": "/health", "port": PORT},
+            "periodSeconds": 1,
+            "timeoutSeconds": 10,
+            "failureThreshold": 6,
+        },
         "resources": {"requests": {"cpu": "200m", "memory": "600Mi"}},
         "volumeMounts": [{"name": "data", "mountPath": "/data"}, {"name": "tmp", "mountPath": "/tmp"}],
     }

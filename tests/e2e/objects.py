@@ -85,6 +85,8 @@ class Watch:
         if self._connection.sock is not None:
             self._connection.sock.settimeout(None)
         self._seen: list[tuple[float, str, dict[str, Any]]] = []
+        self._ended: str | None = None
+        self._closing = False
         self._thread = threading.Thread(target=self._follow, daemon=True)
         self._thread.start()
 
@@ -97,10 +99,13 @@ class Watch:
         self.close()
 
     def __iter__(self) -> Iterator[tuple[float, str, dict[str, Any]]]:
+        if self._ended is not None:
+            raise AssertionError(f"the watch ended by itself: {self._ended}")
         return iter(list(self._seen))
 
     def close(self) -> None:
-        """Stop watching."""
+        """Stop watching; what was seen stays."""
+        self._closing = True
         stream = self._answer.fp
         if stream is not None:
             # A blocked read ends with its connection, not with its file.
@@ -115,5 +120,8 @@ class Watch:
             while line := self._answer.readline():
                 event = json.loads(line)
                 self._seen.append((time.time(), event["type"], event["object"]))
-        except (OSError, ValueError, http.client.HTTPException, AttributeError):
-            return  # closed
+            said = "no more"
+        except (OSError, ValueError, http.client.HTTPException, AttributeError) as error:
+            said = repr(error)
+        if not self._closing:
+            self._ended = said

@@ -143,13 +143,39 @@ class Site:
         selector = f"tidegate.dev/revision={revision}" if revision else "tidegate.dev/modeldeployment"
         return [pod for pod in self.listed("pods", selector) if "deletionTimestamp" not in pod["metadata"]]
 
+    def running(self, version: str) -> bool:
+        """Whether the pods of a version run, ready or not."""
+        pods = [p for p in self.pods() if p["metadata"]["annotations"]["tidegate.dev/version"] == version]
+        states = [s["state"] for p in pods for s in p["status"].get("containerStatuses", [{"state": {}}])]
+        return bool(states) and all("running" in state for state in states)
+
     def behave(self, revision: str, **how: Any) -> None:
         """Tell the pods of a revision how to behave from now on; nothing means well."""
+        self._post(revision, "/behave", how)
+
+    def behave_first(self, revision: str, **how: Any) -> None:
+        """Tell one pod of a revision how to behave from now on."""
+        self._post(revision, "/behave", how, most=1)
+
+    def ready(self, version: str) -> list[str]:
+        """Names of the ready pods of a version."""
+        return [
+            pod["metadata"]["name"]
+            for pod in self.pods()
+            if pod["metadata"]["annotations"]["tidegate.dev/version"] == version
+            and any(c["type"] == "Ready" and c["status"] == "True" for c in pod["status"].get("conditions", []))
+        ]
+
+    def predict(self, revision: str) -> None:
+        """Send one request to each pod of a revision, past the gateway."""
+        self._post(revision, "/invocations", {})
+
+    def _post(self, revision: str, path: str, body: dict[str, Any], most: int | None = None) -> None:
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with self.access.inside():
-            for pod in self.pods(revision):
-                url = f"http://{pod['status']['podIP']}:{MODEL_PORT}/behave"
-                opener.open(urllib.request.Request(url, data=json.dumps(how).encode()), timeout=10).close()
+            for pod in self.pods(revision)[:most]:
+                url = f"http://{pod['status']['podIP']}:{MODEL_PORT}{path}"
+                opener.open(urllib.request.Request(url, data=json.dumps(body).encode()), timeout=10).close()
 
     def trail(self) -> Trail:
         """Every form that object, route and pods take from now on."""

@@ -15,7 +15,6 @@ from tests.cluster.errors import BuildError, HostError
 from tests.cluster.existing import _choose, _url
 from tests.cluster.progress import Progress
 
-
 SOURCES = """Types: deb
 URIs: http://c.example/debian-security
 Suites: bookworm-security

@@ -5,6 +5,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -32,32 +34,43 @@ POD = {
 MOMENTS = ("making the namespaces", "starting containerd", "starting controller manager", "starting Contour", "waiting")
 
 
-def start_until(moment: str, command: list[str]) -> tuple[subprocess.Popen[str], str, Processes]:
-    """Starts a cluster in another process until it says that it is at `moment`; with its run and processes."""
-    process = subprocess.Popen(command, cwd=PROJECT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True)
-    assert process.stderr is not None
-    for line in process.stderr:
-        if moment in line:
-            break
-    else:
-        pytest.fail(f"it ended before it said {moment!r}")
-    deadline = time.monotonic() + 20
-    while not (found := of_owner(process.pid)):
-        assert time.monotonic() < deadline, "it made no run"
-        time.sleep(0.005)
-    run, init = found
-    return process, run, traces.processes_with(init) if init else frozenset()
+@contextmanager
+def started_until(moment: str) -> Iterator[tuple[subprocess.Popen[str], str, Processes]]:
+    """A start in another process that has just said that it is at `moment`; with its run and processes."""
+    with subprocess.Popen(UP, cwd=PROJECT, stderr=subprocess.PIPE, stdout=subprocess.DEVNULL, text=True) as process:
+        try:
+            assert process.stderr is not None
+            assert any(moment in line for line in process.stderr), f"it ended before it said {moment!r}"
+            deadline = time.monotonic() + 20
+            while not (found := of_owner(process.pid)):
+                assert time.monotonic() < deadline, "it made no run"
+                time.sleep(0.005)
+            run, init = found
+            yield process, run, processes_of(init)
+        finally:
+            process.kill()
+
+
+def processes_of(init: int) -> Processes:
+    try:
+        return traces.processes_with(init)
+    except FileNotFoundError:
+        return frozenset()
 
 
 def of_owner(owner: int) -> tuple[str, int] | None:
     """The run of that owner, and its first process (0 if there is none yet)."""
     for run in remains.found():
         if run.facts.get("owner") == owner:
-            inits = [
-                pid for pid in remains.members(run.id) if Path(f"/proc/{pid}/cmdline").read_bytes().count(b"init.py")
-            ]
-            return run.id, max(inits, default=0)
+            return run.id, max((pid for pid in remains.members(run.id) if is_init(pid)), default=0)
     return None
+
+
+def is_init(pid: int) -> bool:
+    try:
+        return b"init.py" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
 
 
 def test_stopping_a_cluster_with_a_pod_in_it_leaves_nothing() -> None:
@@ -75,8 +88,7 @@ def test_stopping_a_cluster_with_a_pod_in_it_leaves_nothing() -> None:
 @pytest.mark.parametrize("moment", MOMENTS)
 def test_a_start_that_is_killed_leaves_no_process_and_the_next_start_removes_the_rest(moment: str) -> None:
     before = Machine.now()
-    process, run, inside = start_until(moment, UP)
-    with process:
+    with started_until(moment) as (process, run, inside):
         process.kill()
     with LightCluster.start():
         assert traces.of_run(run, inside) == []
@@ -87,8 +99,7 @@ def test_a_start_that_is_killed_leaves_no_process_and_the_next_start_removes_the
 @pytest.mark.parametrize("moment", [MOMENTS[1], MOMENTS[3]])
 def test_a_start_that_is_interrupted_takes_everything_down_itself(moment: str, number: signal.Signals) -> None:
     before = Machine.now()
-    process, run, inside = start_until(moment, UP)
-    with process:
+    with started_until(moment) as (process, run, inside):
         process.send_signal(number)
         # A second one must not interrupt the taking down.
         process.send_signal(signal.SIGINT)

@@ -46,7 +46,9 @@ def every_step_is_taken(site: Site) -> None:
         assert trail.weights(second) == [5, 25, 50, 100]
         stays = [later[0] - form[0] for form, later in zip(forms[1:], forms[2:], strict=False)]
         assert min(stays) >= 2.0, f"a step was shorter than its hold: {stays}"
-        assert min(trail.taken_away(first)) > forms[-1][0] + 2.0, "pods of the old version went before the bake was over"
+        assert min(trail.taken_away(first)) > forms[-1][0] + 2.0, (
+            "pods of the old version went before the bake was over"
+        )
         assert saved_in_favour(trail) == {5, 25, 50, 100}, "a step without a saved finding in its favour"
     assert unclean(answers) == [], tally(answers)
     pods = site.pods(look.status["stable"]["revision"])
@@ -64,7 +66,7 @@ def nothing_before_ready_then_5_per_cent(site: Site) -> None:
     site.serve(manifest)
     with site.trail() as trail, site.traffic(rate=200) as traffic:
         second = site.candidate()
-        site.wait(lambda _: _running(site, second), what="the new version's pod runs")
+        site.wait(lambda _: site.running(second), what="the new version's pod runs")
         site.steady(traffic, 400)
         assert trail.weights(second) == []
         assert {a.version for a in traffic.answers() if a.good} == {"1"}
@@ -106,13 +108,6 @@ def changed_serving_takes_the_road(site: Site) -> None:
     assert site.pods(revision)[0]["spec"]["containers"][0]["resources"]["requests"]["cpu"] == "21m"
     assert unclean(answers) == [], tally(answers)
     assert json.dumps(look.status["history"]).count(f'"version": "{number}"') == 2
-
-
-def _running(site: Site, version: str) -> bool:
-    pods = [p for p in site.pods() if p["metadata"]["annotations"]["tidegate.dev/version"] == version]
-    return bool(pods) and all(
-        s.get("state", {}).get("running") for p in pods for s in p["status"].get("containerStatuses", [{}])
-    )
 
 
 def saved_in_favour(trail: Trail) -> set[int]:

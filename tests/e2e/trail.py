@@ -80,7 +80,10 @@ class Trail:
         first: dict[str, float] = {}
         for at, _, pod in self._pods:
             metadata = pod.get("metadata", {})
-            if "deletionTimestamp" in metadata and metadata.get("annotations", {}).get("tidegate.dev/version") == version:
+            if (
+                "deletionTimestamp" in metadata
+                and metadata.get("annotations", {}).get("tidegate.dev/version") == version
+            ):
                 first.setdefault(metadata["uid"], at)
         return sorted(first.values())
 

@@ -1,0 +1,180 @@
+"""What people do in the middle of a rollout: they pause, hasten, end and retry it, point elsewhere, and change the spec."""
+
+import time
+
+from tests.driver.traffic import tally, unclean
+from tests.e2e.site import Look, Site
+from tests.e2e.together import Stories
+from tests.e2e.trail import number
+
+ROAD = {"weights": [25, 50, 100], "hold": "2s"}
+LONG = {"weights": [25, 50, 100], "hold": "120s"}
+
+
+def test_people_pause_resume_hasten_end_and_retry_a_rollout(together: Stories) -> None:
+    together(
+        pause_freezes_and_resume_goes_on, promote_skips_holds_but_not_readiness, abort_reverts_and_retry_starts_over
+    )
+
+
+def test_a_version_that_is_not_asked_for_any_more_leaves_at_once_and_a_third_one_starts_at_its_first_step(
+    together: Stories,
+) -> None:
+    together(alias_moved_back, spec_edited_back, a_third_version, seven_eight_seven)
+
+
+def pause_freezes_and_resume_goes_on(site: Site) -> None:
+    """Scenario 6."""
+    site.serve(site.manifest(rollout=ROAD))
+    with site.trail() as trail, site.traffic(rate=60) as traffic:
+        site.steady(traffic)
+        second = site.candidate()
+        site.wait(lambda look: look.weight == 25, what="the first step")
+        site.annotate("pause", f"{second}/1")
+        look = site.wait(lambda look: look.status.get("phase") == "Paused", what="paused")
+        frozen = look.weight
+        site.steady(traffic, 300)  # 5 s of good answers, and a hold is 2 s
+        assert site.look().weight == frozen
+        site.annotate("pause", None)
+        site.wait(lambda look: look.weight == 50, what="goes on")
+        site.patch({"paused": True})
+        site.wait(lambda look: look.status.get("phase") == "Paused", what="paused by the spec")
+        assert site.look().weight in {50, 100}
+        site.patch({"paused": False})
+        site.wait(lambda look: look.ready and look.version == second, what="promoted")
+        assert trail.weights(second) == [25, 50, 100]
+        answers = list(traffic.answers())
+    assert unclean(answers) == [], tally(answers)
+
+
+def promote_skips_holds_but_not_readiness(site: Site) -> None:
+    """Scenario 6."""
+    manifest = site.manifest({"2": {"not_ready": True}}, rollout=LONG)
+    manifest["spec"]["serving"]["replicas"] = 1
+    site.serve(manifest)
+    with site.trail() as trail, site.traffic(rate=40) as traffic:
+        site.steady(traffic)
+        second = site.candidate()
+        site.wait(lambda _: site.running(second), what="the pod runs")
+        site.annotate("promote", f"{second}/1")
+        site.steady(traffic, 80)
+        assert trail.weights(second) == []
+        site.behave(site.revision(second))
+        begin = time.monotonic()
+        site.wait(lambda look: look.ready and look.version == second, what="promoted")
+        assert time.monotonic() - begin < 60, "a hold of 120 s was not skipped"
+        assert trail.weights(second) == [100]
+        answers = list(traffic.answers())
+    assert unclean(answers) == [], tally(answers)
+
+
+def abort_reverts_and_retry_starts_over(site: Site) -> None:
+    """Scenario 6, and of 19 that retry is done once and a leftover annotation does nothing."""
+    site.serve(site.manifest(rollout=LONG))
+    with site.trail() as trail, site.traffic(rate=40) as traffic:
+        site.steady(traffic)
+        second = site.candidate()
+        site.wait(lambda look: look.weight == 25, what="the first step")
+        site.annotate("abort", f"{second}/1")
+        look = site.wait(lambda look: second in look.rejected, what="aborted")
+        assert look.rejected[second]["reason"] == "Aborted"
+        assert trail.weights(second) == [25, 0]
+        site.annotate("retry", f"{second}/1")
+        # The leftover abort names the first attempt: the second one gets its traffic.
+        site.wait(lambda look: look.weight == 25, what="the first step again")
+        assert site.look().status["rollout"]["attempt"] == 2
+        site.annotate("abort", f"{second}/2")
+        site.wait(lambda look: second in look.rejected, what="aborted again")
+        # Now both annotations are leftovers; one applied once more is one, too.
+        site.annotate("retry", None)
+        site.annotate("retry", f"{second}/1")
+        site.steady(traffic, 120)
+        look = site.look()
+        assert second in look.rejected
+        assert "rollout" not in look.status
+        assert trail.weights(second) == [25, 0, 25, 0]
+        third = site.candidate()
+        site.wait(lambda look: look.weight == 25 and look.status["canary"] == third, what="a new version is tried")
+        answers = list(traffic.answers())
+    assert unclean(answers) == [], tally(answers)
+
+
+def alias_moved_back(site: Site) -> None:
+    """Scenario 14."""
+    first = site.serve(site.manifest(rollout=LONG))
+    with site.trail() as trail, site.traffic(rate=40) as traffic:
+        site.steady(traffic)
+        second = site.candidate()
+        site.wait(lambda look: look.weight == 25, what="the first step")
+        site.point(first)
+        moved = time.time()
+        look = site.wait(lambda look: look.ready and look.weights == {first: 100}, what="back")
+        # A poll each second, and a write.
+        assert trail.left(second) - moved < 5
+        assert second not in look.rejected
+        answers = list(traffic.answers())
+    assert unclean(answers) == [], tally(answers)
+
+
+def spec_edited_back(site: Site) -> None:
+    """Scenario 14, with a version pinned in the spec."""
+    manifest = site.manifest(rollout=LONG)
+    for _ in range(2):
+        site.mlflow.version(site.model)
+    manifest["spec"]["model"] = {"name": site.model, "version": "1"}
+    site.apply(manifest)
+    site.wait(lambda look: look.ready and look.version == "1", what="version 1 serves")
+    with site.trail() as trail, site.traffic(rate=40) as traffic:
+        site.steady(traffic)
+        manifest["spec"]["model"]["version"] = "2"
+        site.apply(manifest)
+        site.wait(lambda look: look.weight == 25, what="the first step")
+        manifest["spec"]["model"]["version"] = "1"
+        site.apply(manifest)
+        moved = time.time()
+        look = site.wait(lambda look: look.ready and look.weights == {"1": 100}, what="back")
+        assert trail.left("2") - moved < 5
+        assert look.rejected == {}
+        answers = list(traffic.answers())
+    assert unclean(answers) == [], tally(answers)
+
+
+def a_third_version(site: Site) -> None:
+    """Scenario 15."""
+    site.serve(site.manifest(rollout={"steps": [{"weight": 25, "hold": "1s"}, {"weight": 100, "hold": "60s"}]}))
+    with site.trail() as trail, site.traffic(rate=40) as traffic:
+        site.steady(traffic)
+        second = site.candidate()
+        site.wait(lambda look: look.weight == 100, what="the second version bakes")
+        third = site.candidate()
+        look = site.wait(lambda look: look.status.get("canary") == third and look.weight == 100, what="the third bakes")
+        trail.check()
+        order = [{number(revision): share for revision, share in form.items()} for _, form in trail.forms()]
+        answers = list(traffic.answers())
+    assert order == [
+        {"1": 100}, {"1": 75, second: 25}, {second: 100}, {"1": 100}, {"1": 75, third: 25}, {third: 100},
+    ]  # fmt: skip
+    assert look.rejected == {}
+    assert unclean(answers) == [], tally(answers)
+
+
+def seven_eight_seven(site: Site) -> None:
+    """Scenario 19: a version that was superseded is no bad one."""
+    site.serve(site.manifest(rollout={"weights": [25, 100], "hold": "3s"}))
+    with site.trail() as trail, site.traffic(rate=40) as traffic:
+        site.steady(traffic)
+        seven = site.candidate()
+        site.wait(lambda look: look.weight == 25, what="the first step of seven")
+        eight = site.candidate()
+        site.wait(lambda look: look.weight == 25 and look.status["canary"] == eight, what="the first step of eight")
+        site.point(seven)
+        look = site.wait(lambda look: look.ready and look.version == seven, what="seven serves")
+        trail.check()
+        assert trail.weights(seven) == [25, 0, 25, 100]
+        assert trail.weights(eight) == [25, 0]
+        answers = list(traffic.answers())
+    assert look.rejected == {}
+    assert unclean(answers) == [], tally(answers)
+
+
+__all__ = ["Look"]
