@@ -73,11 +73,13 @@ class Access:
 
     def call(self, *arguments: str, text: str | None = None) -> str:
         """Runs a program where the cluster is reachable, with KUBECONFIG set, and returns what it printed."""
+        # The mark lets the next start end it, should this process be killed while it runs.
+        mark = {} if self.run is None else {remains.MARK: self.run}
         done = subprocess.run(
             self.command(*arguments),
             input=text,
             stdin=subprocess.DEVNULL if text is None else None,
-            env=self.environment(),
+            env={**self.environment(), **mark},
             capture_output=True,
             text=True,
             check=False,

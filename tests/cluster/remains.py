@@ -15,7 +15,7 @@ from tests.cluster import cgroups
 
 # Sockets below must stay shorter than 108 bytes, so this does not follow TIDEGATE_CACHE.
 ROOT = Path("/var/tmp/tidegate-cluster")
-MARK = "TIDEGATE_CLUSTER_RUN="
+MARK = "TIDEGATE_CLUSTER_RUN"
 END_SECONDS = 30.0
 
 
@@ -132,7 +132,7 @@ def _kill(run: str) -> bool:
 
 def members(run: str) -> list[int]:
     """The processes that carry the run's mark in their environment (pods do not: they are in its cgroups)."""
-    mark = f"{MARK}{run}".encode()
+    mark = f"{MARK}={run}".encode()
     pids = []
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) != os.getpid():

@@ -114,7 +114,7 @@ class Run:
             "HOME": str(self.directory / "home"),
             "TMPDIR": str(self.directory / "tmp"),
             "LC_ALL": "C.UTF-8",
-            "TIDEGATE_CLUSTER_RUN": self.id,
+            remains.MARK: self.id,
             **(extra or {}),
         }
 

@@ -64,12 +64,18 @@ def _namespaces(process: str) -> set[str]:
 
 
 def _start_time(entry: Path) -> str:
-    # After the name, which is in brackets and may hold anything: field 22 of the line.
-    return (entry / "stat").read_text().rpartition(")")[2].split()[19]
+    return _stat(entry)[19]
+
+
+def _stat(entry: Path) -> list[str]:
+    # After the name, which is in brackets and may hold anything, comes field 3 of proc(5): the state.
+    return (entry / "stat").read_text().rpartition(")")[2].split()
 
 
 def _is_running(pid: int, start: str) -> bool:
     try:
-        return _start_time(Path(f"/proc/{pid}")) == start
+        fields = _stat(Path(f"/proc/{pid}"))
     except OSError:
         return False
+    # A zombie has ended; when it is reaped is up to the machine's own first process.
+    return fields[19] == start and fields[0] not in "ZX"
