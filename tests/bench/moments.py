@@ -4,6 +4,9 @@ from collections.abc import Iterable, Sequence
 
 from tests.driver.load import Answer
 
+#: Seconds within which a backend under load must have answered, or the load was not there.
+BUSY = 0.2
+
 
 def last_start(answers: Iterable[Answer], revision: str, *, since: float, until: float) -> float:
     """Seconds from `since` to the start of the last request that a revision's own pods answered before `until`.
@@ -16,13 +19,13 @@ def last_start(answers: Iterable[Answer], revision: str, *, since: float, until:
 
 def last_end(answers: Iterable[Answer], revision: str, *, since: float, until: float) -> float:
     """Seconds from `since` to the last answer that a revision's own pods gave before `until`; 0 if the last one was
-    earlier.
+    earlier, by up to `BUSY`.
 
     Raises:
-        ValueError: they gave none in the second before `since` either: nobody asked.
+        ValueError: they gave none just before `since` either: nobody asked.
     """
-    last = _last((a.ended for a in answers if a.revision == revision), since - 1.0, until)
-    return max(0.0, last - 1.0)
+    last = _last((a.ended for a in answers if a.revision == revision), since - BUSY, until)
+    return max(0.0, last - BUSY)
 
 
 def looks_with_requests(answers: Iterable[Answer], revision: str, *, since: float, until: float, every: float) -> int:

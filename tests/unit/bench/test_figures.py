@@ -1,5 +1,4 @@
 import pytest
-
 from tests.bench.figures import Figure, Limit, percentile, table
 
 
@@ -50,6 +49,7 @@ def test_the_table_says_of_each_figure_whether_its_budget_was_met() -> None:
     missed = Figure(name="slow", unit="s", samples=[3.0], limits=(Limit(value="p50", most=2.0),))
     free = Figure(name="free", unit="s", samples=[3.0])
     _, first, second, third = table([met, missed, free]).splitlines()
-    assert first.startswith("fast") and first.endswith("p50 <= 2  met")
+    assert first.startswith("fast")
+    assert first.endswith("p50 <= 2  met")
     assert second.endswith("missed")
     assert third.endswith("-")

@@ -1,0 +1,166 @@
+"""A route is written: how long until the last answer of the backend that lost its weight; beside the bare floor."""
+
+import random
+import time
+from typing import Any
+
+from tests.bench.figures import Figure, Limit
+from tests.bench.moments import last_end, stray
+from tests.bench.stage import Stage
+from tests.bench.subject import Attempt, Subject
+from tests.bench.wire import Editor
+from tests.cluster.access import Access
+from tests.driver.traffic import Traffic, tally
+from tidegate.api.record import decode
+
+WEIGHT = 50
+RATE = 240.0  # half of it on the backend that goes: an answer every 8 ms
+SEED = 20261122
+#: Seconds that a backend keeps its weight before it loses it, and that answers are watched afterwards.
+KEPT, WATCHED = 0.7, 1.0
+MEDIAN, RATIO = 60.0, 2.0  # milliseconds; times the floor
+FLOOR = "bench-floor"
+
+
+def measure(stage: Stage, *, trials: int) -> list[Figure]:
+    """Milliseconds from the operator's write, and from a person's abort, to the canary's last answer.
+
+    The floor's trials stand before and after the operator's, so that a machine that gets busier meets both.
+    """
+    stage.progress.expect(3)
+    floor = Floor(stage)
+    with stage.progress.step(f"route_write: {trials - trials // 2} lone writes"):
+        bare = floor.trials(trials - trials // 2)
+    with stage.progress.step(f"route_write: {trials} aborts"):
+        written, asked = _aborts(stage, trials)
+    with stage.progress.step(f"route_write: {trials // 2} lone writes"):
+        bare += floor.trials(trials // 2)
+    floor.remove()
+    limit = Limit(value="p50", most=MEDIAN, ratio=RATIO)
+    return [
+        Figure(name="route_write", unit="ms", samples=written, floor=bare, limits=(limit,)),
+        Figure(name="abort", unit="ms", samples=asked, floor=bare),
+    ]
+
+
+def _aborts(stage: Stage, trials: int) -> tuple[list[float], list[float]]:
+    chance = random.Random(SEED)
+    subject = Subject(stage, "bench-route", weight=WEIGHT, interval="1s")
+    written: list[float] = []
+    asked: list[float] = []
+    attempt: Attempt | None = None
+    with subject.site.traffic(rate=RATE) as traffic:
+        for _ in range(trials):
+            attempt = subject.begun(after=attempt)
+            time.sleep(KEPT + chance.random())
+            told = subject.abort(attempt)
+            subject.rejected(attempt)
+            time.sleep(WATCHED)
+            until, answers = time.time(), traffic.answers()
+            moment = _decided(subject, attempt)
+            written.append(1000 * last_end(answers, attempt.revision, since=moment, until=until))
+            asked.append(1000 * last_end(answers, attempt.revision, since=told, until=until))
+            stage.progress.note(f"written {written[-1]:.1f} ms, asked {asked[-1]:.1f} ms")
+            subject.retry(attempt)
+        traffic.stop()
+        answers = traffic.answers()
+    if spoilt := stray(answers, "", bad=()):
+        raise AssertionError(f"abort: {len(spoilt)} answers are not clean, first {spoilt[0]}; all: {tally(answers)}")
+    subject.remove()
+    return written, asked
+
+
+def _decided(subject: Subject, attempt: Attempt) -> float:
+    """When the operator made up the write: the verdict's time in the record that this very write put on the route.
+
+    Taken by the operator's clock, which is this machine's; what the write itself takes is part of the figure, as it is
+    of the floor's.
+    """
+    entries = decode(subject.record()).rejected
+    return next(e.at for e in entries if (e.revision.name, e.attempt) == (attempt.revision, attempt.number))
+
+
+class Floor:
+    """Two backends and a route that nobody but this program writes."""
+
+    def __init__(self, stage: Stage) -> None:
+        access = stage.access
+        self._access = access
+        self._note = stage.progress.note
+        self._editor = Editor(access)
+        self._path = f"/apis/gateway.networking.k8s.io/v1/namespaces/{FLOOR}/httproutes/{FLOOR}"
+        self._chance = random.Random(SEED)
+        access.apply([{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": FLOOR}}])
+        access.apply([*_backend("stays"), *_backend("goes"), _route(access)])
+        for name in ("stays", "goes"):
+            access.kubectl("rollout", "status", f"deployment/{name}", "-n", FLOOR, "--timeout=60s")
+
+    def trials(self, count: int) -> list[float]:
+        """Milliseconds from just before a lone write to the last answer of the backend that lost its weight."""
+        with Traffic(self._access, f"{FLOOR}.example.com", rate=RATE) as traffic:
+            samples = [self._trial(traffic) for _ in range(count)]
+        self._note(f"lone writes: {', '.join(f'{sample:.1f}' for sample in samples)} ms")
+        return samples
+
+    def remove(self) -> None:
+        """Take everything away, not waiting for it."""
+        self._editor.close()
+        self._access.kubectl("delete", "namespace", FLOOR, "--wait=false")
+
+    def _trial(self, traffic: Traffic) -> float:
+        self._editor.patch(self._path, {"spec": {"rules": _rules(WEIGHT)}})
+        begun = time.time()
+        traffic.wait(lambda found: any(a.started > begun and a.revision == "goes" for a in found), what="both answer")
+        time.sleep(KEPT + self._chance.random())
+        moment = time.time()
+        self._editor.patch(self._path, {"spec": {"rules": _rules(0)}})
+        time.sleep(WATCHED)
+        return 1000 * last_end(traffic.answers(), "goes", since=moment, until=time.time())
+
+
+def _rules(weight: int) -> list[dict[str, Any]]:
+    shares = {"stays": 100 - weight, "goes": weight}
+    return [{"backendRefs": [{"name": name, "port": 80, "weight": share} for name, share in shares.items()]}]
+
+
+def _route(access: Access) -> dict[str, Any]:
+    return {
+        "apiVersion": "gateway.networking.k8s.io/v1",
+        "kind": "HTTPRoute",
+        "metadata": {"name": FLOOR, "namespace": FLOOR},
+        "spec": {
+            "parentRefs": [{"name": access.gateway_name, "namespace": access.gateway_namespace}],
+            "hostnames": [f"{FLOOR}.example.com"],
+            "rules": _rules(0),
+        },
+    }
+
+
+def _backend(name: str) -> list[dict[str, Any]]:
+    """A Deployment of one test server, and its Service."""
+    labels = {"app": name}
+    container = {
+        "name": "model",
+        "image": "localhost/tidegate-testserver:dev",
+        "imagePullPolicy": "IfNotPresent",
+        "env": [{"name": "TIDEGATE_REVISION", "value": name}],
+        "ports": [{"name": "http", "containerPort": 8080}],
+        "readinessProbe": {"httpGet": {"path": "/ready", "port": "http"}, "periodSeconds": 1},
+        "resources": {"requests": {"cpu": "20m", "memory": "16Mi"}},
+    }
+    metadata = {"name": name, "namespace": FLOOR}
+    template = {"metadata": {"labels": labels}, "spec": {"enableServiceLinks": False, "containers": [container]}}
+    return [
+        {
+            "apiVersion": "v1",
+            "kind": "Service",
+            "metadata": metadata,
+            "spec": {"selector": labels, "ports": [{"port": 80, "targetPort": "http"}]},
+        },
+        {
+            "apiVersion": "apps/v1",
+            "kind": "Deployment",
+            "metadata": metadata,
+            "spec": {"replicas": 1, "selector": {"matchLabels": labels}, "template": template},
+        },
+    ]
