@@ -2,8 +2,10 @@
 
 import json
 import time
+import urllib.error
 import urllib.request
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from tests.cluster.access import Access
@@ -171,11 +173,23 @@ class Site:
         self._post(revision, "/invocations", {})
 
     def _post(self, revision: str, path: str, body: dict[str, Any], most: int | None = None) -> None:
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        """To each pod of a revision, also to one that is just being started."""
+        for pod in self.pods(revision)[:most]:
+            name = pod["metadata"]["name"]
+            wait_for(partial(self._posted, name, path, body), seconds=30, what=f"POST {path} to {name}")
+
+    def _posted(self, name: str, path: str, body: dict[str, Any]) -> bool:
+        address = self.objects.get(f"{self.path('pods')}/{name}").get("status", {}).get("podIP")
+        if not address:
+            return False
+        url = f"http://{address}:{MODEL_PORT}{path}"
+        request = urllib.request.Request(url, data=json.dumps(body).encode())
         with self.access.inside():
-            for pod in self.pods(revision)[:most]:
-                url = f"http://{pod['status']['podIP']}:{MODEL_PORT}{path}"
-                opener.open(urllib.request.Request(url, data=json.dumps(body).encode()), timeout=10).close()
+            try:
+                urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=10).close()
+            except urllib.error.URLError:
+                return False
+        return True
 
     def trail(self) -> Trail:
         """Every form that object, route and pods take from now on."""

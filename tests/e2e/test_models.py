@@ -1,0 +1,92 @@
+"""The model server of the project with real models from a real MLflow: good, corrupt, missing; and an upgrade."""
+
+import sys
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+from tests.driver.platform import install_operator
+from tests.driver.traffic import tally, unclean
+from tests.e2e.site import Look, Site
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_a_real_model_is_served_replaced_kept_from_broken_ones_and_untouched_by_an_upgrade(
+    site: Site, tmp_path: Path
+) -> None:
+    bodies = register(site, tmp_path)
+    rollout = {"weights": [25, 100], "hold": "1s"}
+    manifest = site.manifest(rollout=rollout, guards={"errorRate": {"max": "5%"}, "minRequests": 50})
+    manifest["spec"]["serving"] = {"replicas": 1, "runtime": "tidegate"}
+    site.serve(manifest, version="1")
+    with site.trail() as trail, site.traffic(rate=25, bodies=bodies) as traffic:
+        site.steady(traffic)
+        site.point("2")
+        site.wait(lambda look: look.ready and look.version == "2", what="version 2 is promoted", seconds=120)
+        assert trail.weights("2") == [25, 100]
+        site.point("3")
+        corrupt = said(site, "3")
+        site.point("4")
+        missing = said(site, "4")
+        site.patch({"rollout": {**rollout, "progressDeadline": "1s"}})
+        look = site.wait(lambda look: "4" in look.parked, what="parked at the deadline")
+        site.point("2")
+        site.wait(lambda look: look.ready and look.version == "2", what="version 2 is asked for and serves")
+        unmoved_by_an_upgrade(site, manifest)
+        assert trail.weights("3") == trail.weights("4") == []
+        site.steady(traffic)
+        answers = list(traffic.answers())
+    assert "model" in corrupt, corrupt
+    assert "has no files" in missing or "no MLmodel file" in missing, missing
+    assert look.parked["4"]["reason"] == "ArtifactFailed"
+    assert look.rejected == {}
+    assert unclean(answers) == [], tally(answers)
+    assert Counter(a.version for a in answers[-20:]) == {"2": 20}
+
+
+def register(site: Site, folder: Path) -> Path:
+    """Four versions of the site's model; the file with what clients send."""
+    bodies = folder / "bodies.jsonl"
+    program = [sys.executable, "-m", "tests.e2e.models", "--name", site.model, "--bodies", str(bodies)]
+    settings = {"MLFLOW_TRACKING_URI": site.mlflow.url, "MLFLOW_DISABLE_TELEMETRY": "true", "PYTHONPATH": str(ROOT)}
+    site.access.call("env", *(f"{name}={value}" for name, value in settings.items()), *program)
+    return bodies
+
+
+def said(site: Site, version: str) -> str:
+    """What the object says of a version that can't start, once it says more than that pods are missing."""
+
+    def told(look: Look) -> bool:
+        message = look.condition("Ready").get("message", "")
+        return look.status.get("canary") == version and ": " in message
+
+    look = site.wait(told, what=f"what is wrong with version {version} is said")
+    assert look.condition("Available")["status"] == "True"
+    message: str = look.condition("Ready")["message"]
+    return message
+
+
+def unmoved_by_an_upgrade(site: Site, manifest: dict[str, Any]) -> None:
+    """Scenario 31: another runtime image in the chart, and an edited guard, roll nothing."""
+    before, objects = pods(site), deployments(site)
+    install_operator(site.access, "runtime.image=localhost/tidegate-runtime:newer")
+    try:
+        # The new operator has looked at the object when it has seen the edited guard.
+        site.patch({"guards": {"errorRate": {"max": "7%"}, "minRequests": 60}})
+        site.wait(lambda look: look.ready, what="the new operator has seen the edited guard")
+        assert site.look().version == "2"
+        assert pods(site) == before
+        assert deployments(site) == objects
+    finally:
+        install_operator(site.access)
+
+
+def pods(site: Site) -> set[str]:
+    """The uids of the pods that live."""
+    return {pod["metadata"]["uid"] for pod in site.pods()}
+
+
+def deployments(site: Site) -> dict[str, int]:
+    """The Deployments and the generations of their specs."""
+    return {d["metadata"]["name"]: d["metadata"]["generation"] for d in site.listed("deployments")}
