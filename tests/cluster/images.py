@@ -6,8 +6,6 @@ Each is named `localhost/<name>:dev` and stored under a digest of all that goes 
 """
 
 import shutil
-import subprocess
-import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -16,7 +14,7 @@ from functools import partial
 from pathlib import Path
 
 from tests.cluster import base, cache, host
-from tests.cluster.errors import BuildError, HostError
+from tests.cluster.errors import BuildError
 from tests.cluster.progress import Progress
 
 PROJECT = Path(__file__).parents[2]
@@ -176,24 +174,9 @@ def _wheels(lock: str, progress: Progress) -> Path:
         progress.expect(1)
         with progress.step(f"downloading the wheels of {file.name}"):
             download = ["download", "--quiet", "--no-deps", "--only-binary=:all:", "--require-hashes"]
-            host.pip([*download, "--dest", str(work), "--requirement", str(file)], python=_python())
+            host.pip([*download, "--dest", str(work), "--requirement", str(file)], progress, version=PYTHON)
 
     return cache.obtain("wheels", lock, cache.digest(file), make)
-
-
-def _python() -> str:
-    """A Python of the image's version, so that pip picks the wheels that fit it.
-
-    Raises:
-        HostError: there is none with pip.
-    """
-    probe = f"import sys, pip; sys.exit('%d.%d' % sys.version_info[:2] != '{PYTHON}')"
-    for candidate in (sys.executable, f"/usr/bin/python{PYTHON}", host.which(f"python{PYTHON}")):
-        if candidate is None or not Path(candidate).exists():
-            continue
-        if subprocess.run([candidate, "-c", probe], capture_output=True, check=False).returncode == 0:
-            return candidate
-    raise HostError(f"images need the wheels of Python {PYTHON}: install python{PYTHON} with pip (python3-pip)")
 
 
 def _buildah(*arguments: str) -> str:
