@@ -62,8 +62,8 @@ class Teller:
             reason=reason,
             weights=weights,
             answers=tally(answers),
-            failed=_failed(answers, version if outcome == "reverted" else None),
-            bad_to_last_seconds=_bad_to_last(answers, version),
+            failed=failed(answers, version if outcome == "reverted" else None),
+            bad_to_last_seconds=bad_to_last(answers, version),
             seconds=round(time.time() - since, 1),
         )
 
@@ -98,12 +98,14 @@ def _bad(answer: Answer) -> bool:
     return not answer.good or answer.ended - answer.started > LIMIT
 
 
-def _bad_to_last(answers: Sequence[Answer], version: str) -> float | None:
+def bad_to_last(answers: Sequence[Answer], version: str) -> float | None:
+    """Seconds from the end of a version's first bad answer to the start of the last request that it answered."""
     own = [a for a in answers if f"-v{version}-" in a.revision]
     bad = [a.ended for a in own if _bad(a)]
     return round(max(0.0, max(a.started for a in own) - min(bad)), 3) if bad else None
 
 
-def _failed(answers: Sequence[Answer], bad_version: str | None) -> int:
+def failed(answers: Sequence[Answer], bad_version: str | None) -> int:
+    """Answers that are not 2xx and that the bad version did not give itself."""
     own = f"-v{bad_version}-" if bad_version else "\0"
     return sum(not a.good and own not in a.revision for a in answers)
