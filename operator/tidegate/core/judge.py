@@ -58,7 +58,8 @@ def judge(
     """Take one look into account.
 
     `weight` is the per cent of requests that the router has confirmed for the canary, 0 if that is not known; it only
-    tells whether silence means something. `at_full`: the canary has 100 %, so that stable can be no measure any more.
+    tells whether silence means something: pods that nobody was sent to may be starting still. `at_full`: the canary has
+    100 %, so that stable can be no measure any more.
     A look that is `Unavailable` changes nothing, and leaves nothing decided.
     """
     if isinstance(look, Unavailable):
@@ -73,7 +74,7 @@ def judge(
         silence=state.silence if at_full else _listened(state.silence, look, weight),
         requests=state.requests + look.counts.get(Kind.ERROR_RATE.value, Pair()).canary.n,
     )
-    return _ruling(after, dockets, fresh=bool(look.counts), unreachable=_unreachable(after, look))
+    return _ruling(after, dockets, fresh=bool(look.counts), unreachable=_unreachable(after, look) if weight else None)
 
 
 def _listened(silence: Silence, look: Look, weight: int) -> Silence:

@@ -341,6 +341,11 @@ def test_a_canary_whose_metrics_cannot_be_read_for_five_looks_is_unreachable() -
     assert ruling.message == "no metrics of any canary pod for 5 looks, while stable's were read"
 
 
+def test_a_canary_that_has_no_traffic_yet_and_does_not_listen_yet_is_not_unreachable() -> None:
+    dark = [Look(counts={}, stable_arrived=9, unreadable=number) for number in range(1, 60)]
+    assert hear(*dark, weight=0).verdict is Verdict.UNDECIDED
+
+
 def test_each_new_start_raises_the_threshold() -> None:
     assert [JudgeState(restarts=r).threshold for r in (0, 1, 2, 3)] == pytest.approx([100, 200, 600, 1200])
 
