@@ -23,9 +23,6 @@ class Metrics:
         self.conflicts = Counter(
             "tidegate_route_conflicts_total", "Route writes that met another writer.", registry=self.registry
         )
-        self.writes = Counter(
-            "tidegate_writes_total", "Writes to the Kubernetes API by kind.", ["kind"], registry=self.registry
-        )
         self.reverts = Histogram(
             "tidegate_revert_seconds",
             "From the cause of a revert as seen here to the route's new weights.",

@@ -47,6 +47,7 @@ class Operator:
     ) -> None:
         self.metrics = Metrics()
         self.world = World()
+        self.metrics.objects.set_function(lambda: len(self.world.names(KIND)))
         self.queue = WorkQueue()
         presets = PresetConfig(
             runtime_image=settings.runtime_image,
