@@ -8,9 +8,8 @@ import tempfile
 from pathlib import Path
 
 import mlflow
-from mlflow.tracking import MlflowClient
-
 from examples.demo.models import bodies, register_plain, train
+from mlflow.tracking import MlflowClient
 
 
 def register_files(name: str, folder: Path | None) -> str:

@@ -13,7 +13,7 @@ from tests.driver.platform import wait_for
 from tests.driver.registry import Mlflow
 from tests.driver.traffic import Traffic, tally
 from tests.e2e.objects import Objects
-from tests.e2e.trail import Trail
+from tests.e2e.trail import Trail, number
 
 MODEL_PORT = 8080
 COUNTERS = {
@@ -257,7 +257,11 @@ class Look:
         if self.route is None:
             return {}
         backends = self.route["spec"]["rules"][0].get("backendRefs", [])
-        return {b["name"].split("-v")[1].split("-")[0]: b.get("weight", 1) for b in backends}
+        found: dict[str, int] = {}
+        for backend in backends:
+            version = number(backend["name"])
+            found[version] = found.get(version, 0) + backend.get("weight", 1)
+        return found
 
     @property
     def rejected(self) -> dict[str, dict[str, Any]]:

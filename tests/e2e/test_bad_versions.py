@@ -185,7 +185,7 @@ def both_fail_alike(site: Site) -> None:
         site.behave(stable, error_rate=0.5)
         traffic.wait(lambda answers: sum(not a.good for a in answers) >= 10, what="failures of stable")
         site.behave(canary, error_rate=0.5)
-        site.wait(lambda look: _held(look), what="held, and said so")
+        site.wait(_held, what="held, and said so")
         traffic.wait(lambda answers: sum(a.revision == canary and not a.good for a in answers) >= 60, what="failures")
         assert trail.weights(second) == [50], "it was reverted for what both do"
         site.behave(canary)

@@ -1,9 +1,9 @@
-"""What people do in the middle of a rollout: they pause, hasten, end and retry it, point elsewhere, and change the spec."""
+"""People's hands in a rollout: they pause, hasten, end and retry it, point elsewhere, change the spec."""
 
 import time
 
 from tests.driver.traffic import tally, unclean
-from tests.e2e.site import Look, Site
+from tests.e2e.site import Site
 from tests.e2e.together import Stories
 from tests.e2e.trail import number
 
@@ -175,6 +175,3 @@ def seven_eight_seven(site: Site) -> None:
         answers = list(traffic.answers())
     assert look.rejected == {}
     assert unclean(answers) == [], tally(answers)
-
-
-__all__ = ["Look"]

@@ -165,4 +165,4 @@ def restart(site: Site) -> None:
 
 
 def _findings(status: dict[str, object]) -> str:
-    return json.dumps((status.get("rollout") or {}))
+    return json.dumps(status.get("rollout"))

@@ -194,17 +194,7 @@ def test_an_object_deleted_in_mid_rollout_is_gone_in_seconds_with_registry_and_e
 
 
 def _registry(site: Site, *, up: bool) -> None:
-    """Take MLflow's Service its endpoints, or give them back."""
-    selector = {"app": registry.SERVICE if up else "nobody"}
-    body = json.dumps({"spec": {"selector": selector}})
-    site.access.kubectl("patch", "service", registry.SERVICE, "-n", registry.NAMESPACE, "--type=merge", "-p", body)
-    if up:
-        wait_for(lambda: _answers(site), seconds=30, what="MLflow answers again")
-
-
-def _answers(site: Site) -> bool:
-    try:
-        site.mlflow.call(f"registered-models/get?name={site.model}", method="GET")
-    except OSError:
-        return False
-    return True
+    """Stop MLflow, or start it, with nothing in it."""
+    deployment, namespace = f"deployment/{registry.SERVICE}", registry.NAMESPACE
+    site.access.kubectl("scale", deployment, "-n", namespace, f"--replicas={int(up)}")
+    site.access.kubectl("rollout", "status", deployment, "-n", namespace, "--timeout=120s")

@@ -40,7 +40,7 @@ class Stories:
                     story(site)
                 finally:
                     site.remove()
-            except Exception as error:
+            except Exception as error:  # noqa: BLE001 (raised again when all have ended)
                 error.add_note(f"in the story {story.__name__}")
                 failures.append(error)
 
