@@ -36,9 +36,6 @@ def register(registry: kopf.OperatorRegistry, intake: Intake) -> None:
     """Watch every kind of `WATCHED`."""
     for group, version, plural, kind, labelled in WATCHED:
         labels = {MANAGED_BY: MANAGER} if labelled else None
-        # EndpointSlices carry the Service's labels, but their managed-by is the endpoint controller's.
-        if kind == "EndpointSlice":
-            labels = None
         kopf.on.event(group, version, plural, registry=registry, labels=labels, id=f"see-{plural}")(
             _handler(kind, intake)
         )

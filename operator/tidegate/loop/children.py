@@ -9,7 +9,9 @@ from tidegate.core.manifests import CHILD_KINDS, Known, revision_objects
 from tidegate.core.ownership import owned_by
 from tidegate.core.plan import Plan
 from tidegate.core.record import Record
+from tidegate.core.values import ObjectRef
 from tidegate.loop.observe import Snapshot
+from tidegate.loop.routes import owner_lives
 from tidegate.loop.world import World
 from tidegate.ports import Cluster, Manifest
 
@@ -31,9 +33,9 @@ class Children:
             ClusterError: the first one that could not be applied; those before it are.
         """
         wanted = [o for revision in record.revisions() for o in revision_objects(plan, record, known, revision)]
-        return [f"{o['kind']} {o['metadata']['name']}" for o in wanted if await self._put_back(o)]
+        return [f"{o['kind']} {o['metadata']['name']}" for o in wanted if await self._put_back(plan.ref, o)]
 
-    async def _put_back(self, wanted: Manifest) -> bool:
+    async def _put_back(self, owner: ObjectRef, wanted: Manifest) -> bool:
         """Apply an object where it has to be; whether it was as we mean it before."""
         kind, name = wanted["kind"], f"{wanted['metadata']['namespace']}/{wanted['metadata']['name']}"
         live, settled = self._world.get(kind, name), self._settled.get((kind, name))
@@ -43,6 +45,8 @@ class Children:
             return False
         if live is not None and settled == _mark(wanted, live):
             return False
+        if live is None and settled is not None:
+            await owner_lives(self._cluster, owner)
         applied = await self._cluster.apply(wanted)
         self._world.put(applied)
         # The API server may write a field in another way than it was given; asking again would change nothing.

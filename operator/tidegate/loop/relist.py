@@ -11,7 +11,7 @@ import structlog
 
 from tidegate.errors import ClusterError
 from tidegate.loop.world import WATCHED, World
-from tidegate.ports import Cluster
+from tidegate.ports import Cluster, Manifest
 
 _log = structlog.get_logger("tidegate")
 AGAIN = 600.0  # seconds between two lists
@@ -46,20 +46,22 @@ class Relister:
         """List every kind, take what is there and drop what is not any more.
 
         Raises:
-            ClusterError: a list failed; what was listed before it is kept.
+            ClusterError: a list failed; what was listed before it is kept, and nothing is dropped.
         """
+        told: set[str | None] = set()
+        vanished: list[tuple[str, str, Manifest]] = []
         for kind in WATCHED:
             known = {name: self._world.get(kind, name) for name in self._world.names(kind)}
             listed: set[str] = set()
             for namespace in self._namespaces:
                 for body in await self._cluster.list(kind, namespace):
                     listed.add(f"{body['metadata']['namespace']}/{body['metadata']['name']}")
-                    self._tell(self._world.put(body))
-            for name, before in known.items():
-                # What appeared during the list is in the cache as another object than before it.
-                if name not in listed and before is not None and self._world.get(kind, name) is before:
-                    self._tell(self._world.drop(before))
-
-    def _tell(self, key: str | None) -> None:
-        if key is not None:
+                    told.add(self._world.put(body))
+            vanished += [(kind, name, body) for name, body in known.items() if body is not None and name not in listed]
+        # All at once: a pass in between would make anew what was deleted with its owner.
+        for kind, name, before in vanished:
+            # What appeared during the list is in the cache as another object than before it.
+            if self._world.get(kind, name) is before:
+                told.add(self._world.drop(before))
+        for key in sorted(key for key in told if key is not None):
             self._changed(key)

@@ -3,9 +3,10 @@
 from tidegate.api.record import encode
 from tidegate.core.drift import differs
 from tidegate.core.httproute import reweighted, route
-from tidegate.core.labels import ROUTE_KIND
+from tidegate.core.labels import KIND, ROUTE_KIND
 from tidegate.core.plan import Plan
 from tidegate.core.record import Record
+from tidegate.core.values import ObjectRef
 from tidegate.errors import Conflict
 from tidegate.loop.world import World
 from tidegate.ports import Cluster, Manifest
@@ -66,10 +67,22 @@ class Routes:
             self._world.drop(known)
 
     async def _must_be_missing(self, plan: Plan) -> None:
+        await owner_lives(self._cluster, plan.ref)
         # An apply without a resourceVersion would take over whatever the watch has not told of yet.
         if await self._cluster.get(ROUTE_KIND, plan.ref.namespace, plan.ref.name) is not None:
             await self.refresh(plan.ref.namespace, plan.ref.name)
             raise Conflict(f"HTTPRoute {plan.ref.key} exists")
+
+
+async def owner_lives(cluster: Cluster, owner: ObjectRef) -> None:
+    """Before something is made anew that was there: it may have gone with its owner, of which watches tell later.
+
+    Raises:
+        Conflict: the owner is gone, or going.
+    """
+    body = await cluster.get(KIND, owner.namespace, owner.name)
+    if body is None or body["metadata"]["uid"] != owner.uid or body["metadata"].get("deletionTimestamp"):
+        raise Conflict(f"{KIND} {owner.key} is being deleted")
 
 
 def _unconditional(wanted: Manifest) -> Manifest:

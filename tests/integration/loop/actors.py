@@ -196,7 +196,7 @@ def _endpoint(pod: Manifest) -> dict[str, Any]:
 
 def _slice(service: Manifest, endpoints: list[dict[str, Any]]) -> Manifest:
     meta = service["metadata"]
-    labels = {**meta["labels"], "app.kubernetes.io/managed-by": "endpointslice-controller.k8s.io"}
+    labels = {**meta["labels"], "endpointslice.kubernetes.io/managed-by": "endpointslice-controller.k8s.io"}
     return {
         "apiVersion": "discovery.k8s.io/v1",
         "kind": "EndpointSlice",

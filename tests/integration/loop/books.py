@@ -35,7 +35,7 @@ class Books:
         self.replicas = 0
         self._objects: dict[str, dict[str, Manifest]] = defaultdict(dict)
         self._verdicts: set[tuple[str, int]] = set()
-        self._confirmed: dict[str, float] = {}
+        self._confirmed: dict[str, tuple[float, dict[str, int]]] = {}
         self._bred: dict[str, set[str]] = defaultdict(set)
 
     def told(self, event: str, body: Manifest, now: float) -> None:
@@ -95,13 +95,15 @@ class Books:
 
     def _route(self, before: Manifest | None, body: Manifest, now: float) -> None:
         name = body["metadata"]["name"]
-        weights, old = backends(body), backends(before) if before else {}
-        if _confirmed(body) and not (before is not None and _confirmed(before)):
-            self._confirmed[name] = now
+        weights = backends(body)
+        shares = {backend: weight for backend, weight in weights.items() if weight}
+        if _confirmed(body) and self._confirmed.get(name, (0.0, {}))[1] != shares:
+            self._confirmed[name] = (now, shares)
         if before is not None and before["metadata"]["generation"] == body["metadata"]["generation"]:
             return
-        if weights != old:
-            self.changes.append(Change(at=now, weights={version_of(n): w for n, w in weights.items() if w}))
+        share = {version_of(n): w for n, w in weights.items() if w}
+        if share and (not self.changes or self.changes[-1].weights != share):
+            self.changes.append(Change(at=now, weights=share))
         if self.by_hand or body["metadata"].get("deletionTimestamp"):
             return
         record = decode(body["metadata"]["annotations"][RECORD])
@@ -134,8 +136,8 @@ class Books:
         if raised and old.get(rollout.canary.name) and not rollout.unheld:
             if before is None or not _confirmed(before):
                 self._say(f"route {name}: raised to {weights} before the gateway confirmed {old}")
-            elif now - self._confirmed[name] < self.hold - 1e-6:
-                self._say(f"route {name}: raised to {weights} {now - self._confirmed[name]:g}s after confirmation")
+            elif now - self._confirmed[name][0] < self.hold - 1e-3:
+                self._say(f"route {name}: raised to {weights} {now - self._confirmed[name][0]:g}s after confirmation")
 
     def _fit(self, canary: Revision, weight: int) -> None:
         ready = self._ready(canary.name)

@@ -22,7 +22,7 @@ from tidegate.wiring import Operator
 EPOCH = 1_760_000_000.0
 MODEL = "fraud-detector"
 NAME = "fraud"
-HOLD = 60.0
+HOLD = 30.0
 #: How long a pod that drains is waited for, and other things that take their time (virtual seconds).
 LONG = 900.0
 
@@ -73,6 +73,11 @@ class Look:
         return {version_of(n): w for n, w in backends(self.route).items() if w} if self.route else {}
 
     @property
+    def confirmed(self) -> dict[str, int]:
+        """The shares that the router confirmed, by status."""
+        return {version_of(entry["revision"]): entry["weight"] for entry in self.status.get("weights") or ()}
+
+    @property
     def named(self) -> set[str]:
         """The versions that the route names."""
         return {version_of(n) for n in backends(self.route)} if self.route else set()
@@ -90,7 +95,7 @@ class Stage:
     """`look` and `until` see the API server, never the operator's insides."""
 
     #: Seconds between two looks of `until`.
-    PATIENCE = 1.0
+    PATIENCE = 0.1
 
     def __init__(self, cluster: Cluster, hands: Hands, *, latency: float = 0.0) -> None:
         self.cluster = cluster
@@ -112,6 +117,7 @@ class Stage:
         self.lives = 0
         self.writes: list[Write] = []
         self.blind = False
+        self.changes = 0
         self._work: asyncio.Task[None] | None = None
         self._tasks: list[asyncio.Task[Any]] = []
         self._restart_after: float | None = None
@@ -172,6 +178,7 @@ class Stage:
 
     def told(self, event: str, body: Manifest) -> None:
         """An object was written."""
+        self.changes += 1
         self.books.told(event, body, asyncio.get_running_loop().time())
         self.hear(event, body)
 
@@ -204,7 +211,7 @@ class Stage:
         """The object; `spec` replaces fields of it."""
         base: dict[str, Any] = {
             "model": {"name": MODEL, "alias": "champion"},
-            "serving": {"replicas": 4},
+            "serving": {"replicas": 2},
             "traffic": {"gateway": {"parentRefs": [{"name": "public"}], "hostnames": ["fraud.example.com"]}},
             "rollout": {"weights": [5, 25, 50, 100], "hold": f"{HOLD:g}s"},
             "guards": {"errorRate": {"max": "1%"}, "minRequests": 30, "interval": "5s"},
@@ -268,10 +275,33 @@ class Stage:
         second = self.point()
 
         def there(look: Look) -> bool:
-            return look.weights.get(second, 0) >= weight and look.condition("RouteAccepted").get("status") == "True"
+            return look.confirmed.get(second, 0) >= weight
 
         await self.until(there, f"version {second} has {weight}%")
         return second
+
+    async def rolling_of(self, version: str, weight: int = 5) -> Look:
+        """A version that is pointed at has at least this weight."""
+        return await self.until(lambda look: look.weights.get(version, 0) >= weight, f"{version} has {weight}%")
+
+    async def named(self, version: str) -> str:
+        """The revision of a version that has a Deployment."""
+        names = [body["metadata"]["name"] for body in await self.hands.all("Deployment")]
+        return next(name for name in names if version_of(name) == version)
+
+    async def vanish(self) -> None:
+        """The object is deleted, and the garbage collector follows; pods and endpoints go with the rest."""
+        await self.hands.remove(KIND, NAME)
+        for kind in (*CHILD_KINDS, ROUTE_KIND):
+            for body in await self.hands.all(kind):
+                await self.hands.remove(kind, body["metadata"]["name"])
+
+    async def until_kind(self, kind: str, number: int) -> None:
+        """So many objects of a kind are there."""
+        end = asyncio.get_running_loop().time() + LONG
+        while len(await self.hands.all(kind)) != number:  # noqa: ASYNC110 (as `until`)
+            assert asyncio.get_running_loop().time() < end, kind
+            await asyncio.sleep(self.PATIENCE)
 
     # what is seen
 
@@ -282,13 +312,14 @@ class Stage:
         """Look until something holds."""
         end = asyncio.get_running_loop().time() + seconds
         while True:
-            look = await self.look()
+            seen, look = self.changes, await self.look()
             if holds(look):
                 return look
+            while self.changes == seen and asyncio.get_running_loop().time() <= end:
+                await asyncio.sleep(self.PATIENCE)
             if asyncio.get_running_loop().time() > end:
-                told = json.dumps({k: v for k, v in look.status.items() if k not in {"record", "judge"}}, indent=1)
+                told = json.dumps({k: v for k, v in look.status.items() if k not in {"record", "judge", "history"}})
                 raise AssertionError(f"never: {what}; {self.books.changes[-8:]}; {told}")
-            await asyncio.sleep(self.PATIENCE)
 
     async def serves(self, version: str, seconds: float = LONG) -> Look:
         """A version has everything, alone, and the object is ready."""
@@ -319,8 +350,8 @@ class Stage:
 
     async def quiet(self) -> None:
         """Nothing that the books know of was wrong, and no request was lost."""
-        assert self.books.wrong == []
-        assert not self.traffic.lost
+        assert self.books.wrong == [], "\n".join(self.books.wrong)
+        assert not self.traffic.lost, self.traffic.lost
 
 
 def _seconds(text: str) -> float:
@@ -338,6 +369,7 @@ class FakeStage(Stage):
         self._heard: list[tuple[str, Manifest]] = []
 
     def _happened(self, event: str, body: Manifest) -> None:
+        self.changes += 1
         self.books.told(event, body, asyncio.get_running_loop().time())
         self._heard.append((event, body))
         asyncio.get_running_loop().call_later(self.lag, self._tell)
