@@ -15,7 +15,7 @@ def shares(route: dict[str, Any]) -> dict[str, int]:
 
 def number(revision: str) -> str:
     """The version's number in a revision's name."""
-    return revision.rsplit("-v", 1)[1].partition("-")[0]
+    return revision.rsplit("-", 2)[1].removeprefix("v")
 
 
 class Trail:
