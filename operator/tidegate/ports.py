@@ -55,7 +55,12 @@ class Evidence(Protocol):
     """Reads the counters of pods. Never raises for an unreadable pod: it answers `Unreadable`."""
 
     async def read(
-        self, targets: Sequence[PodTarget], runtime: Runtime, metrics: MetricsFormat | None, *, timeout: float
+        self,
+        targets: Sequence[PodTarget],
+        runtime: Runtime,
+        metrics: MetricsFormat | None,
+        *,
+        timeout: float,  # noqa: ASYNC109 (each target's own, not the call's)
     ) -> Mapping[str, Reading | Unreadable]:
         """One reading for each target, by pod uid, each within its own `timeout` (seconds)."""
         ...
