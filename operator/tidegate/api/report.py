@@ -4,11 +4,13 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from pydantic import BaseModel
+
 from tidegate.api import status as wire
 from tidegate.api.record import encode
 from tidegate.core.guards import Finding
 from tidegate.core.reasons import Reason
-from tidegate.core.record import Parking, Rejection, Rollout, Verdict
+from tidegate.core.record import Parking, Record, Rejection, Rollout, Verdict
 from tidegate.core.report import Condition, Phase, Report
 from tidegate.core.values import Revision
 
@@ -60,11 +62,18 @@ def render_status(
 
 
 def render_failure(
-    previous: Mapping[str, Any] | None, *, generation: int, reason: Reason, message: str, now: float
+    previous: Mapping[str, Any] | None,
+    *,
+    generation: int,
+    reason: Reason,
+    message: str,
+    now: float,
+    record: Record | None = None,
 ) -> dict[str, Any]:
     """Return the status of an object about which nothing could be decided, such as one with an invalid spec.
 
-    What is known of serving stays as it was; only `Ready`, `Reconciling` and `Stalled` say what is wrong.
+    What is known of serving stays as it was; only `Ready`, `Reconciling` and `Stalled` say what is wrong. `record` is
+    what the route carries by now: a rollout may have been sent back all the same.
     """
     told = (
         Condition(type="Ready", status=False, reason=reason, message=message),
@@ -81,11 +90,28 @@ def render_failure(
     )
     types = {condition.type for condition in told}
     others = [old for old in kept.get("conditions", []) if old["type"] not in types]
-    return kept | fresh | {"conditions": [*fresh["conditions"], *others]}
+    carried = _carried(kept, record) if record is not None else {}
+    return kept | fresh | carried | {"conditions": [*fresh["conditions"], *others]}
+
+
+def _carried(previous: Mapping[str, Any], record: Record) -> dict[str, Any]:
+    rollout, shown = record.rollout, previous.get("rollout")
+    if rollout is None or shown is None:
+        return {"record": encode(record)}
+    ended = {"verdict": _dump_part(_sentence(rollout.verdict))} if rollout.verdict else {}
+    return {
+        "record": encode(record),
+        "weight": rollout.weight,
+        "rollout": {**shown, "weight": rollout.weight, **ended},
+    }
+
+
+def _dump_part(part: BaseModel) -> dict[str, Any]:
+    return part.model_dump(mode="json", by_alias=True, exclude_none=True)
 
 
 def _dump(status: wire.Status) -> dict[str, Any]:
-    return status.model_dump(mode="json", by_alias=True, exclude_none=True)
+    return _dump_part(status)
 
 
 def _conditions(

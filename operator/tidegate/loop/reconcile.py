@@ -107,7 +107,9 @@ class Reconciler:
         if now is None or not isinstance(now.plan, Plan):
             return
         await self._statuses.show(now, plan, decision)
-        await self._children.prune(now, decision.record)
+        if decision.reason is not Reason.NOT_POLLED_YET:
+            # What an earlier process began to make for the version that is wanted is not in the record yet.
+            await self._children.prune(now, decision.record)
         self._wake(snapshot, decision)
 
     async def _write(self, snapshot: Snapshot, plan: Plan, decision: Decision) -> Refused | None:

@@ -37,7 +37,7 @@ class Statuses:
 
     async def show(self, snapshot: Snapshot, plan: Plan, decision: Decision) -> None:
         """Show what a pass decided and carried out."""
-        if decision.reason is Reason.NOT_POLLED_YET and decision.record.stable is not None:
+        if decision.reason is Reason.NOT_POLLED_YET and snapshot.body.get("status"):
             # The answer is a moment away. Saying so would write every status twice at each start, and tell those who
             # wait for an edited object that it was looked at.
             return
@@ -54,6 +54,7 @@ class Statuses:
             reason=reason,
             message=message,
             now=snapshot.seen.now,
+            record=snapshot.seen.record if snapshot.route is not None and snapshot.unreadable is None else None,
         )
         await self._write(snapshot, wanted)
 

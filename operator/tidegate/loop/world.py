@@ -3,6 +3,7 @@
 Handlers only put and drop here and learn which `ModelDeployment`s to look at again. Reading costs no I/O.
 """
 
+import sys
 from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
@@ -22,8 +23,12 @@ WATCHED = (
     "HTTPRoute",
     "ModelDeployment",
 )
-#: Fields that nobody reads and that weigh most.
+#: Fields that nobody reads and that weigh most: of every object's metadata, of its annotations, of kinds.
 HEAVY = ("managedFields", "selfLink")
+LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
+UNREAD: Mapping[str, frozenset[str]] = {"Pod": frozenset({"spec"})}
+#: Characters of the longest text that is likely to be another object's, too.
+COMMON = 64
 
 
 class World:
@@ -84,9 +89,23 @@ def _name(body: Mapping[str, Any]) -> str:
 
 
 def _slim(body: Mapping[str, Any]) -> Manifest:
-    slim = dict(body)
-    slim["metadata"] = {k: v for k, v in body["metadata"].items() if k not in HEAVY}
-    return slim
+    unread = UNREAD.get(body["kind"], frozenset())
+    slim = {field: value for field, value in body.items() if field not in unread}
+    meta = {field: value for field, value in body["metadata"].items() if field not in HEAVY}
+    if LAST_APPLIED in (meta.get("annotations") or {}):
+        meta["annotations"] = {name: text for name, text in meta["annotations"].items() if name != LAST_APPLIED}
+    slim["metadata"] = meta
+    shared: Manifest = _shared(slim)
+    return shared
+
+
+def _shared(value: Any) -> Any:
+    """A copy whose names and short texts are one in memory with those of all other objects: half of their weight."""
+    if isinstance(value, dict):
+        return {sys.intern(name): _shared(inner) for name, inner in value.items()}
+    if isinstance(value, list):
+        return [_shared(inner) for inner in value]
+    return sys.intern(value) if isinstance(value, str) and len(value) <= COMMON else value
 
 
 def _concerns(body: Mapping[str, Any]) -> str | None:

@@ -1,6 +1,5 @@
 """What must hold after every single write, whoever wrote, and whatever died in between."""
 
-import copy
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import Any
@@ -46,7 +45,7 @@ class Books:
             self._objects[kind].pop(name, None)
             self._deleted(body)
             return
-        self._objects[kind][name] = copy.deepcopy(body)
+        self._objects[kind][name] = body
         if kind in _OWNED and not self.by_hand:
             self._owners(body)
         if kind == "Deployment":

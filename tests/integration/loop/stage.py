@@ -118,6 +118,7 @@ class Stage:
         self.writes: list[Write] = []
         self.blind = False
         self.changes = 0
+        self.asked = 0
         self._work: asyncio.Task[None] | None = None
         self._tasks: list[asyncio.Task[Any]] = []
         self._restart_after: float | None = None
@@ -299,7 +300,7 @@ class Stage:
     async def until_kind(self, kind: str, number: int) -> None:
         """So many objects of a kind are there."""
         end = asyncio.get_running_loop().time() + LONG
-        while len(await self.hands.all(kind)) != number:  # noqa: ASYNC110 (as `until`)
+        while len(await self.hands.all(kind)) != number:
             assert asyncio.get_running_loop().time() < end, kind
             await asyncio.sleep(self.PATIENCE)
 
@@ -315,7 +316,7 @@ class Stage:
             seen, look = self.changes, await self.look()
             if holds(look):
                 return look
-            while self.changes == seen and asyncio.get_running_loop().time() <= end:
+            while self.changes == seen and asyncio.get_running_loop().time() <= end:  # noqa: ASYNC110 (many change it)
                 await asyncio.sleep(self.PATIENCE)
             if asyncio.get_running_loop().time() > end:
                 told = json.dumps({k: v for k, v in look.status.items() if k not in {"record", "judge", "history"}})

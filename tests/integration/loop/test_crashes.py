@@ -1,0 +1,127 @@
+"""The operator is killed at every write of a whole rollout and of a revert: the same end, and nobody notices."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+import pytest
+from tests.fakes.cluster import Crash, Fault, Phase, Write, crash_at
+from tests.integration.loop.stage import FakeStage, Stage
+
+HOLD = 15.0
+#: Seconds from death to life.
+DEAD = 3.0
+Story = Callable[[Stage], Awaitable[None]]
+
+
+async def rollout(stage: Stage) -> None:
+    """From nothing to a first version, and on to a second one."""
+    stage.traffic.rate = 100.0
+    first = stage.point()
+    await stage.apply(manifest(stage))
+    stage.start()
+    await stage.until(lambda look: look.ready and look.version == first, f"version {first} serves")
+    second = stage.point()
+    await stage.serves(second)
+    assert stage.books.raises(second) == [20, 100]
+    # The hold was not begun anew: at most what a new operator takes to see what the old one saw.
+    held = [stage.books.when(second, 100) - stage.books.when(second, 20)]
+    assert all(seconds < HOLD + DEAD + 13 for seconds in held), held
+    look = await stage.look()
+    assert [(entry["version"], entry["attempt"]) for entry in look.status["history"]] == [(first, 1), (second, 1)]
+    await stage.quiet()
+
+
+async def revert(stage: Stage) -> None:
+    """A bad second version comes, and goes for good."""
+    stage.traffic.rate = 100.0
+    first = stage.point()
+    await stage.apply(manifest(stage))
+    stage.start()
+    await stage.until(lambda look: look.ready and look.version == first, f"version {first} serves")
+    stage.traffic.errors["2"] = 1.0
+    second = stage.point()
+    stage.asked = len(stage.writes)
+    look = await stage.until(lambda look: second in look.rejected and look.named == {first}, "rejected")
+    await stage.alone(first)
+    assert stage.books.raises(second) == [20]
+    assert look.weights == {first: 100}
+    assert [entry["attempt"] for entry in look.status["history"]] == [1, 1]
+    await stage.quiet()
+
+
+def manifest(stage: Stage) -> dict[str, object]:
+    return stage.manifest(
+        rollout={"weights": [20, 100], "hold": f"{HOLD:g}s"},
+        guards={"errorRate": {"max": "1%"}, "minRequests": 20, "interval": "5s"},
+    )
+
+
+async def told(story: Story, *faults: Fault) -> FakeStage:
+    """A story with these faults; an operator that dies is started again."""
+    stage = FakeStage()
+    stage.restarting(DEAD)
+    stage.faults += faults
+    await stage.open()
+    try:
+        await story(stage)
+    finally:
+        await stage.close()
+    return stage
+
+
+@pytest.mark.parametrize("story", [rollout, revert])
+async def test_killed_after_any_one_write_the_story_ends_the_same(story: Story) -> None:
+    whole = await told(story)
+    # What leads up to a revert is a rollout, whose every write has its own story.
+    begin = 1 if story is rollout else whole.asked
+    for number in range(begin, len(whole.writes) + 1):
+        stage = await told(story, crash_at(number, "after" if number % 2 else "before"))
+        # A write that meets a conflict has no moment after it, and the last ones are not waited for.
+        assert stage.lives == 2 or number % 2 or number > len(whole.writes) - 5, number
+
+
+def every(period: int, when: Phase) -> Fault:
+    """Each life ends with its `period`-th write."""
+    written = 0
+
+    def fault(write: Write, phase: Phase) -> None:
+        nonlocal written
+        if phase == when:
+            written += 1
+            if written % period == 0:
+                raise Crash(f"{when} {write}")
+
+    return fault
+
+
+@pytest.mark.parametrize(("period", "when"), [(1, "after"), (2, "before"), (2, "after"), (3, "before")])
+async def test_killed_over_and_over_again_the_canary_still_gets_its_weights_in_order(period: int, when: Phase) -> None:
+    """No life gets further than a write or two, so there is no hold to be kept to; but nothing may go wrong."""
+    stage = FakeStage()
+    stage.restarting(DEAD)
+    stage.faults.append(every(period, when))
+    await stage.open()
+    stage.traffic.rate = 100.0
+    first = stage.point()
+    await stage.apply(manifest(stage))
+    stage.start()
+    await stage.until(lambda look: look.weights == {first: 100}, "the first serves")
+    second = stage.point()
+    await stage.until(lambda look: look.weights == {second: 100}, "the second serves", 3000)
+    await stage.until(lambda look: look.named == {second}, "the second serves alone", 3000)
+    assert stage.books.raises(second) == [20, 100]
+    assert stage.lives > 10
+    await stage.quiet()
+    await stage.close()
+
+
+async def test_killed_while_a_revert_waits_for_the_api_server_the_next_life_writes_it(stage: Stage) -> None:
+    first = await stage.serve()
+    second = await stage.rolling(25)
+    stage.traffic.errors[second] = 1.0
+    await stage.kill()
+    await asyncio.sleep(30)
+    stage.start()
+    look = await stage.reverted(second)
+    assert look.weights == {first: 100}
+    assert second in look.rejected
