@@ -142,10 +142,10 @@ def test_a_route_splits_traffic_by_weight(access: Access) -> None:
     access.apply([route({"one": 90, "two": 10})])
     with access.inside():
         eventually("the route is in force", partial(answers, access.gateway_url))
-        answers = collections.Counter(ask(access.gateway_url) for _ in range(400))
-    assert set(answers) == {(200, "one"), (200, "two")}
+        counts = collections.Counter(ask(access.gateway_url) for _ in range(400))
+    assert set(counts) == {(200, "one"), (200, "two")}
     # 40 expected, standard deviation 6: five of them on either side.
-    assert 10 <= answers[(200, "two")] <= 70
+    assert 10 <= counts[(200, "two")] <= 70
 
 
 def test_a_change_of_weights_reaches_clients_without_an_error(access: Access) -> None:
