@@ -1,0 +1,161 @@
+"""The same stories on a real API server, with kopf's watches: kubelet, gateway and traffic are still the test's own."""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
+
+import pytest
+from tests.cluster.light import LightCluster
+from tests.fakes.cluster import crash_at
+from tests.integration.loop import test_memory as memory
+from tests.integration.loop import test_way_back as way_back
+from tests.integration.loop.hands import RealHands
+from tests.integration.loop.stage import EPOCH, Stage
+
+from tidegate.adapters.access import Access
+from tidegate.adapters.kube import KubeCluster
+from tidegate.core.labels import KIND, ROUTE_KIND
+from tidegate.intake.handlers import Intake
+from tidegate.intake.informer import run_informer
+from tidegate.ports import Manifest
+
+pytestmark = pytest.mark.apiserver
+#: Seconds of the operator's clock in one of the machine's: what waits for the clock alone need not be waited for.
+FAST = 5.0
+
+
+class FastClock:
+    """`ports.Clock` that runs ahead."""
+
+    def now(self) -> float:
+        return EPOCH + FAST * asyncio.get_running_loop().time()
+
+    def monotonic(self) -> float:
+        return FAST * asyncio.get_running_loop().time()
+
+
+class RealStage(Stage):
+    """On the API server. One informer watches through all lives of the operator."""
+
+    PATIENCE = 0.02
+
+    def __init__(self, access: Access, namespace: str) -> None:
+        super().__init__(KubeCluster(access), RealHands(access, namespace))
+        self.clock = FastClock()
+        self.kubelet.boot = 0.05
+        self.gateway.delay = 0.01
+        self.traffic.rate = 400.0
+        self._access = access
+        self._stop = asyncio.Event()
+        self._informer: asyncio.Task[None] | None = None
+
+    async def open(self) -> None:
+        await super().open()
+        intake = Intake(seen=self._seen, gone=self._gone)
+        namespaces = [self.hands.namespace]
+        self._informer = asyncio.create_task(
+            run_informer(intake, self._access, namespaces=namespaces, stop=self._stop), name="informer"
+        )
+
+    async def close(self) -> None:
+        await super().close()
+        self._stop.set()
+        if self._informer is not None:
+            await asyncio.wait_for(self._informer, 30)
+
+    def manifest(self, **spec: Any) -> Manifest:
+        short = {
+            "rollout": {"weights": [5, 25, 50, 100], "hold": "2s"},
+            "guards": {"errorRate": {"max": "1%"}, "minRequests": 10, "interval": "250ms"},
+        }
+        return super().manifest(**(short | spec))
+
+    def _seen(self, kind: str, body: Any) -> None:
+        self.told("MODIFIED", {**body, "kind": kind})
+
+    def _gone(self, kind: str, body: Any) -> None:
+        self.told("DELETED", {**body, "kind": kind})
+
+
+@pytest.fixture
+async def real(apiserver: LightCluster, kube_access: Access, namespace: str) -> AsyncIterator[RealStage]:
+    made = RealStage(kube_access, namespace)
+    await made.open()
+    yield made
+    await made.close()
+
+
+STORIES: list[Callable[[Stage], Awaitable[None]]] = [
+    way_back.test_a_third_version_waits_until_everything_is_back_and_starts_at_the_first_step,
+    way_back.test_a_container_that_restarts_with_weight_rejects_and_says_how,
+    memory.test_a_superseded_version_is_not_rejected_and_works_when_it_comes_back,
+]
+
+
+@pytest.mark.parametrize("story", STORIES, ids=lambda story: story.__name__.removeprefix("test_"))
+async def test_told_in_memory_and_true(story: Callable[[Stage], Awaitable[None]], real: RealStage) -> None:
+    # Watches of several kinds tell of things in no common order, so what holds between kinds is judged in memory.
+    real.books.by_hand = True
+    await story(real)
+
+
+async def revisions_of(real: RealStage) -> dict[str, str]:
+    kinds = (KIND, ROUTE_KIND, "Deployment", "Service", "ConfigMap", "ControllerRevision")
+    bodies = [(kind, body) for kind in kinds for body in await real.hands.all(kind)]
+    return {f"{kind}/{body['metadata']['name']}": body["metadata"]["resourceVersion"] for kind, body in bodies}
+
+
+async def test_a_good_version_is_promoted_and_then_nobody_writes_a_thing_not_even_at_a_restart(real: RealStage) -> None:
+    real.books.by_hand = True
+    await real.serve()
+    second = real.point()
+    look = await real.serves(second)
+    assert real.books.raises(second) == [5, 25, 50, 100]
+    assert not real.traffic.lost
+    await asyncio.sleep(1.0)  # what was under way comes to rest
+    before, writes = await revisions_of(real), len(real.writes)
+    for _ in range(3):
+        assert real.operator is not None
+        real.operator.queue.add(f"{real.hands.namespace}/fraud")
+        await real.operator.relister.once()
+        await asyncio.sleep(0.2)
+        await real.reborn()
+        await asyncio.sleep(0.6)
+    assert real.writes[writes:] == []
+    assert await revisions_of(real) == before
+    # kopf writes neither finalizers nor annotations.
+    managers = {entry["manager"] for entry in look.body["metadata"]["managedFields"] if entry.get("subresource")}
+    assert managers == {"tidegate"}
+    assert not look.body["metadata"].get("finalizers")
+    assert not look.body["metadata"].get("annotations")
+
+
+async def test_killed_every_few_writes_it_gets_there_all_the_same(real: RealStage) -> None:
+    real.books.by_hand = True
+    real.restarting(0.0)
+    killed = [crash_at(number, "after" if number % 2 else "before") for number in range(4, 120, 9)]
+    real.faults += killed
+    first = real.point()
+    await real.apply(real.manifest())
+    real.start()
+    await real.until(lambda look: look.weights == {first: 100}, "the first serves", 60)
+    second = real.point()
+    await real.until(lambda look: look.weights == {second: 100} and look.named == {second}, "the second serves", 120)
+    assert real.books.raises(second) == [5, 25, 50, 100]
+    assert real.lives > 5
+    assert not real.traffic.lost
+    await real.alone(second)
+
+
+async def test_an_api_server_that_hangs_in_mid_step_delays_a_revert_and_no_more(
+    real: RealStage, apiserver: LightCluster
+) -> None:
+    real.books.by_hand = True
+    first = await real.serve()
+    second = await real.rolling(25)
+    with apiserver.paused():
+        real.traffic.errors[second] = 1.0
+        await asyncio.sleep(1.5)  # the guards have seen enough by then
+    await real.until(lambda look: look.weights == {first: 100}, "everything back", 10)
+    look = await real.reverted(second, 30)
+    assert second in look.rejected
