@@ -1,6 +1,7 @@
 """What a stream of answers says about the moment in which a backend stopped to get requests. Pure."""
 
 from collections.abc import Iterable, Sequence
+from itertools import pairwise
 
 from tests.driver.load import Answer
 
@@ -32,6 +33,12 @@ def looks_with_requests(answers: Iterable[Answer], revision: str, *, since: floa
     """How many of the intervals of a time had good answers of a revision: looks that found it well."""
     inside = (a.ended for a in answers if a.revision == revision and a.good and since <= a.ended < until)
     return len({int((ended - since) // every) for ended in inside})
+
+
+def longest_pause(answers: Iterable[Answer], *, since: float, until: float) -> float:
+    """The longest time (seconds) in which no request at all was started: the load driver's own stalls."""
+    starts = sorted(a.started for a in answers if since <= a.started <= until)
+    return max((later - earlier for earlier, later in pairwise([since, *starts, until])), default=0.0)
 
 
 def stray(answers: Iterable[Answer], revision: str, *, bad: Sequence[tuple[float, float]]) -> list[Answer]:

@@ -2,14 +2,16 @@
 
 import random
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 from tests.bench.figures import Figure, Limit
-from tests.bench.moments import last_end, stray
+from tests.bench.moments import last_end, longest_pause, stray
 from tests.bench.stage import Stage
 from tests.bench.subject import Attempt, Subject
 from tests.bench.wire import Editor
 from tests.cluster.access import Access
+from tests.driver.load import Answer
 from tests.driver.traffic import Traffic, tally
 from tidegate.api.record import decode
 
@@ -18,8 +20,11 @@ RATE = 240.0  # half of it on the backend that goes: an answer every 8 ms
 SEED = 20261122
 #: Seconds that a backend keeps its weight before it loses it, and that answers are watched afterwards.
 KEPT, WATCHED = 0.7, 1.0
+#: Seconds without any request after which the load driver, not the gateway, decides who answered last.
+STALL = 0.04
 MEDIAN, RATIO = 60.0, 2.0  # milliseconds; times the floor
 FLOOR = "bench-floor"
+Sample = TypeVar("Sample")
 
 
 def measure(stage: Stage, *, trials: int) -> list[Figure]:
@@ -43,31 +48,65 @@ def measure(stage: Stage, *, trials: int) -> list[Figure]:
     ]
 
 
+class StalledError(Exception):
+    """The load driver sent nothing for a while, so that nobody knows who would have answered."""
+
+
+def _gone(answers: list[Answer], backend: str, since: float) -> float:
+    """Milliseconds from `since` to the last answer of a backend.
+
+    Raises:
+        StalledError: the driver paused about that time.
+    """
+    try:
+        seconds = last_end(answers, backend, since=since, until=since + WATCHED)
+    except ValueError as error:
+        raise StalledError from error
+    if longest_pause(answers, since=since - STALL, until=since + seconds + STALL) > STALL:
+        raise StalledError
+    return 1000 * seconds
+
+
+def _repeated(count: int, trial: Callable[[], Sample], note: Callable[[str], None]) -> list[Sample]:
+    """That many samples; a trial in which the driver stalled is made again, at most as many more times."""
+    samples: list[Sample] = []
+    for _ in range(2 * count):
+        try:
+            samples.append(trial())
+        except StalledError:
+            note("the load driver stalled: this trial is made again")
+            continue
+        if len(samples) == count:
+            return samples
+    raise AssertionError(
+        f"the load driver stalled in more than half of the trials: the machine is too busy for {RATE:g}/s"
+    )
+
+
 def _aborts(stage: Stage, trials: int) -> tuple[list[float], list[float]]:
     chance = random.Random(SEED)
     subject = Subject(stage, "bench-route", weight=WEIGHT, interval="1s")
-    written: list[float] = []
-    asked: list[float] = []
-    attempt: Attempt | None = None
+    last: Attempt | None = None
     with subject.site.traffic(rate=RATE) as traffic:
-        for _ in range(trials):
-            attempt = subject.begun(after=attempt)
+
+        def trial() -> tuple[float, float]:
+            nonlocal last
+            attempt = last = subject.begun(after=last)
             time.sleep(KEPT + chance.random())
             told = subject.abort(attempt)
             subject.rejected(attempt)
-            time.sleep(WATCHED)
-            until, answers = time.time(), traffic.answers()
-            moment = _decided(subject, attempt)
-            written.append(1000 * last_end(answers, attempt.revision, since=moment, until=until))
-            asked.append(1000 * last_end(answers, attempt.revision, since=told, until=until))
-            stage.progress.note(f"written {written[-1]:.1f} ms, asked {asked[-1]:.1f} ms")
+            time.sleep(WATCHED + STALL)
+            answers, moment = traffic.answers(), _decided(subject, attempt)
             subject.retry(attempt)
+            return _gone(answers, attempt.revision, moment), _gone(answers, attempt.revision, told)
+
+        samples = _repeated(trials, trial, stage.progress.note)
         traffic.stop()
         answers = traffic.answers()
     if spoilt := stray(answers, "", bad=()):
         raise AssertionError(f"abort: {len(spoilt)} answers are not clean, first {spoilt[0]}; all: {tally(answers)}")
     subject.remove()
-    return written, asked
+    return [written for written, _ in samples], [asked for _, asked in samples]
 
 
 def _decided(subject: Subject, attempt: Attempt) -> float:
@@ -98,9 +137,7 @@ class Floor:
     def trials(self, count: int) -> list[float]:
         """Milliseconds from just before a lone write to the last answer of the backend that lost its weight."""
         with Traffic(self._access, f"{FLOOR}.example.com", rate=RATE) as traffic:
-            samples = [self._trial(traffic) for _ in range(count)]
-        self._note(f"lone writes: {', '.join(f'{sample:.1f}' for sample in samples)} ms")
-        return samples
+            return _repeated(count, lambda: self._trial(traffic), self._note)
 
     def remove(self) -> None:
         """Take everything away, not waiting for it."""
@@ -114,8 +151,8 @@ class Floor:
         time.sleep(KEPT + self._chance.random())
         moment = time.time()
         self._editor.patch(self._path, {"spec": {"rules": _rules(0)}})
-        time.sleep(WATCHED)
-        return 1000 * last_end(traffic.answers(), "goes", since=moment, until=time.time())
+        time.sleep(WATCHED + STALL)
+        return _gone(traffic.answers(), "goes", moment)
 
 
 def _rules(weight: int) -> list[dict[str, Any]]:

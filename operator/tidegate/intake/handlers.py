@@ -3,7 +3,7 @@
 Only `on.event` handlers: with any other kind kopf writes annotations and finalizers to users' objects.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +22,8 @@ WATCHED: tuple[tuple[str, str, str, str, bool], ...] = (
     ("", "v1", "pods", "Pod", True),
     ("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice", True),
 )
+#: What kopf itself still reads of an object after the handler.
+_KEPT = frozenset({"apiVersion", "kind", "metadata"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,8 +45,17 @@ def register(registry: kopf.OperatorRegistry, intake: Intake) -> None:
 
 def _handler(kind: str, intake: Intake) -> Callable[..., Awaitable[None]]:
     # kopf runs plain functions in threads of their own; cache, queue and revert lane belong to the event loop.
-    async def handle(type: str | None, body: Mapping[str, Any], **_: Any) -> None:  # noqa: A002 (kopf's own name)
-        take = intake.gone if type == "DELETED" else intake.seen
-        take(kind, dict(body))
+    async def handle(type: str | None, event: Mapping[str, Any], **_: Any) -> None:  # noqa: A002 (kopf's own name)
+        take, told = (intake.gone if type == "DELETED" else intake.seen), event["object"]
+        take(kind, dict(told))
+        _shed(told)
 
     return handle
+
+
+def _shed(told: MutableMapping[str, Any]) -> None:
+    """Empty what kopf goes on holding: its watch keeps the first list's objects for as long as it runs."""
+    for field in told.keys() - _KEPT:
+        del told[field]
+    told["metadata"].pop("managedFields", None)
+    told["metadata"].pop("annotations", None)

@@ -11,7 +11,8 @@ from tidegate.adapters.access import Access
 from tidegate.core.labels import MANAGED_BY, MANAGER
 from tidegate.intake.handlers import WATCHED, Intake, register
 
-CHUNK = 500  # objects in one page of a list
+#: Objects in one page of a list. kopf lists all kinds at once and keeps each one's last page for ever.
+CHUNK = 100
 LOGIN_AGAIN = 1.0  # seconds between two logins
 IDLE = 0.2  # seconds that a per-object worker of kopf lives on without events
 

@@ -1,5 +1,5 @@
 import pytest
-from tests.bench.moments import last_end, last_start, looks_with_requests, stray
+from tests.bench.moments import last_end, last_start, longest_pause, looks_with_requests, stray
 from tests.driver.load import Answer
 
 
@@ -49,3 +49,9 @@ def test_only_the_bad_revisions_own_failures_while_it_was_bad_are_forgiven() -> 
     nobody = answer(10.5, "", status=0)
     found = stray([good, own, early, others, nobody], "new", bad=[(10.0, 12.0)])
     assert found == [early, others, nobody]
+
+
+def test_a_driver_that_stalls_is_seen_by_the_longest_time_without_a_request() -> None:
+    answers = [answer(10.2), answer(10.0, "old"), answer(10.7), answer(9.0), answer(30.0)]
+    assert longest_pause(answers, since=9.9, until=10.8) == pytest.approx(0.5)
+    assert longest_pause([], since=1.0, until=3.0) == 2.0

@@ -1,38 +1,30 @@
-"""Events reach the cache in the event loop's own thread: cache, queue and revert lane are no thread's but its."""
-
-import inspect
-import threading
 from typing import Any
 
-import kopf
-
-from tidegate.intake.handlers import WATCHED, Intake, register
+from tidegate.intake.handlers import Intake, _handler
 
 
-def _handlers(intake: Intake) -> list[Any]:
-    registry = kopf.OperatorRegistry()
-    register(registry, intake)
-    return [handler.fn for handler in registry._watching.get_all_handlers()]
+async def test_what_kopf_goes_on_holding_of_an_object_is_its_name_and_little_more() -> None:
+    taken: list[tuple[str, dict[str, Any]]] = []
+    handle = _handler("Pod", Intake(seen=lambda kind, body: taken.append((kind, dict(body))), gone=lambda *_: None))
+    told: dict[str, Any] = {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": "a", "namespace": "ml", "uid": "u", "managedFields": [{}]},
+        "spec": {"containers": []},
+        "status": {"phase": "Running"},
+    }
+    await handle(type=None, event={"type": None, "object": told})
+    kind, body = taken[0]
+    assert kind == "Pod"
+    assert body["spec"] == {"containers": []}
+    assert body["status"] == {"phase": "Running"}
+    assert told == {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "a", "namespace": "ml", "uid": "u"}}
 
 
-async def test_every_handler_runs_in_the_event_loop_and_not_in_a_thread_of_kopf() -> None:
-    threads: list[tuple[str, int]] = []
-
-    def note(kind: str, _: Any) -> None:
-        threads.append((kind, threading.get_ident()))
-
-    handlers = _handlers(Intake(seen=note, gone=note))
-    assert len(handlers) == len(WATCHED)
-    for handler in handlers:
-        assert inspect.iscoroutinefunction(handler), "kopf runs plain functions in threads"
-        await handler(type="ADDED", body={})
-    assert threads == [(kind, threading.get_ident()) for _, _, _, kind, _ in WATCHED]
-
-
-async def test_a_deleted_object_is_told_as_gone_and_every_other_event_as_seen() -> None:
-    told: list[tuple[str, str]] = []
-    intake = Intake(seen=lambda kind, _: told.append(("seen", kind)), gone=lambda kind, _: told.append(("gone", kind)))
-    first = _handlers(intake)[0]
-    for event in (None, "ADDED", "MODIFIED", "DELETED"):
-        await first(type=event, body={})
-    assert [word for word, _ in told] == ["seen", "seen", "seen", "gone"]
+async def test_a_deleted_object_is_said_to_be_gone() -> None:
+    gone: list[str] = []
+    handle = _handler(
+        "Pod", Intake(seen=lambda *_: None, gone=lambda kind, body: gone.append(body["metadata"]["name"]))
+    )
+    await handle(type="DELETED", event={"type": "DELETED", "object": {"metadata": {"name": "a"}, "kind": "Pod"}})
+    assert gone == ["a"]
