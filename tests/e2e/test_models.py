@@ -38,8 +38,8 @@ def test_a_real_model_is_served_replaced_kept_from_broken_ones_and_untouched_by_
         assert trail.weights("3") == trail.weights("4") == []
         site.steady(traffic)
         answers = list(traffic.answers())
-    assert "model" in corrupt, corrupt
-    assert "has no files" in missing or "no MLmodel file" in missing, missing
+    assert "LoadFailed: " in corrupt, corrupt
+    assert "ArtifactMissing: " in missing, missing
     assert look.parked["4"]["reason"] == "ArtifactFailed"
     assert look.rejected == {}
     assert unclean(answers) == [], tally(answers)
