@@ -5,10 +5,13 @@ on what it found. Its generated API classes and its own request layer stay unuse
 operator, the second parses nothing that we need and retries by itself.
 """
 
+import json
 import os
 import ssl
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 from kubernetes.aio.client import Configuration
@@ -70,6 +73,7 @@ class Access:
         return aiohttp.ClientSession(
             connector=self._connector,
             connector_owner=False,
+            response_class=_Lean,
             middlewares=(_authorized(self._configuration),),
             headers={"User-Agent": "tidegate", "Accept": "application/json"},
             proxy=self._configuration.proxy,
@@ -82,6 +86,30 @@ class Access:
         await self.session.close()
         # Without waiting for the other side's farewell: it may be what we are leaving for.
         await self._connector.close(abort_ssl=True)
+
+
+def lean(text: str | bytes) -> Any:
+    """JSON of the API server without `managedFields`, its field names shared by all objects.
+
+    Managed fields are half of an object's weight and nobody reads them; what a page of a list takes while it is being
+    read stays with the process.
+
+    Raises:
+        ValueError: It is no JSON.
+    """
+    return json.loads(text, object_pairs_hook=_lean_object)
+
+
+def _lean_object(fields: list[tuple[str, Any]]) -> dict[str, Any]:
+    # A label or an annotation of that name would have a text.
+    return {sys.intern(k): v for k, v in fields if k != "managedFields" or not isinstance(v, list)}
+
+
+class _Lean(aiohttp.ClientResponse):
+    """An answer that is read lean, also by kopf."""
+
+    async def json(self, **options: Any) -> Any:
+        return await super().json(**{"loads": lean, **options})
 
 
 def _ssl(configuration: Configuration) -> ssl.SSLContext:
