@@ -23,8 +23,6 @@ EPOCH = 1_760_000_000.0
 MODEL = "fraud-detector"
 NAME = "fraud"
 HOLD = 30.0
-#: How long a pod that drains is waited for, and other things that take their time (virtual seconds).
-LONG = 900.0
 
 
 class LoopClock:
@@ -94,8 +92,9 @@ class Look:
 class Stage:
     """`look` and `until` see the API server, never the operator's insides."""
 
-    #: Seconds between two looks of `until`.
+    #: Seconds between two looks of `until`, and those after which it gives up if it isn't told otherwise.
     PATIENCE = 0.1
+    LONG = 900.0
 
     def __init__(self, cluster: Cluster, hands: Hands, *, latency: float = 0.0) -> None:
         self.cluster = cluster
@@ -299,7 +298,7 @@ class Stage:
 
     async def until_kind(self, kind: str, number: int) -> None:
         """So many objects of a kind are there."""
-        end = asyncio.get_running_loop().time() + LONG
+        end = asyncio.get_running_loop().time() + self.LONG
         while len(await self.hands.all(kind)) != number:
             assert asyncio.get_running_loop().time() < end, kind
             await asyncio.sleep(self.PATIENCE)
@@ -309,9 +308,9 @@ class Stage:
     async def look(self) -> Look:
         return Look(await self.hands.read(KIND, NAME), await self.hands.read(ROUTE_KIND, NAME))
 
-    async def until(self, holds: Callable[[Look], bool], what: str, seconds: float = LONG) -> Look:
+    async def until(self, holds: Callable[[Look], bool], what: str, seconds: float | None = None) -> Look:
         """Look until something holds."""
-        end = asyncio.get_running_loop().time() + seconds
+        end = asyncio.get_running_loop().time() + (seconds or self.LONG)
         while True:
             seen, look = self.changes, await self.look()
             if holds(look):
@@ -322,7 +321,7 @@ class Stage:
                 told = json.dumps({k: v for k, v in look.status.items() if k not in {"record", "judge", "history"}})
                 raise AssertionError(f"never: {what}; {self.books.changes[-8:]}; {told}")
 
-    async def serves(self, version: str, seconds: float = LONG) -> Look:
+    async def serves(self, version: str, seconds: float | None = None) -> Look:
         """A version has everything, alone, and the object is ready."""
 
         def alone(look: Look) -> bool:
@@ -334,7 +333,7 @@ class Stage:
 
     async def alone(self, version: str) -> None:
         """Everything of other versions goes."""
-        end = asyncio.get_running_loop().time() + LONG
+        end = asyncio.get_running_loop().time() + self.LONG
         while True:
             left = [body for kind in CHILD_KINDS for body in await self.hands.all(kind)]
             if {version_of(body["metadata"]["name"]) for body in left} == {version}:
@@ -342,7 +341,7 @@ class Stage:
             assert asyncio.get_running_loop().time() < end, [body["metadata"]["name"] for body in left]
             await asyncio.sleep(self.PATIENCE)
 
-    async def reverted(self, version: str, seconds: float = LONG) -> Look:
+    async def reverted(self, version: str, seconds: float | None = None) -> Look:
         """A version is gone from the route; the object says something settled."""
         return await self.until(lambda look: version not in look.named and not look.rollout, f"{version} left", seconds)
 

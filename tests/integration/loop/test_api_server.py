@@ -1,15 +1,17 @@
 """The same stories on a real API server, with kopf's watches: kubelet, gateway and traffic are still the test's own."""
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
+from kubernetes.aio.client import Configuration
 from tests.cluster.light import LightCluster
 from tests.fakes.cluster import crash_at
 from tests.integration.loop import test_memory as memory
 from tests.integration.loop import test_way_back as way_back
-from tests.integration.loop.hands import RealHands
+from tests.integration.loop.hands import RealHands, void
 from tests.integration.loop.stage import EPOCH, Stage
 
 from tidegate.adapters.access import Access
@@ -34,10 +36,40 @@ class FastClock:
         return FAST * asyncio.get_running_loop().time()
 
 
+class Informer:
+    """The product's informer in a thread of its own: at its end kopf cancels whatever else runs in its loop."""
+
+    def __init__(self, configuration: Configuration, namespace: str, intake: Intake) -> None:
+        self._home = asyncio.get_running_loop()
+        self._configuration = configuration
+        self._namespace = namespace
+        self._intake = Intake(seen=self._at_home(intake.seen), gone=self._at_home(intake.gone))
+        self._started = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._watch()), name="informer")
+        self._thread.start()
+        self._started.wait(10)
+
+    async def stop(self) -> None:
+        self._loop.call_soon_threadsafe(self._stop.set)
+        await asyncio.to_thread(self._thread.join, 30)
+        assert not self._thread.is_alive()
+
+    def _at_home(self, tell: Callable[[str, Any], None]) -> Callable[[str, Any], None]:
+        return lambda kind, body: void(self._home.call_soon_threadsafe(tell, kind, body))
+
+    async def _watch(self) -> None:
+        self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
+        self._started.set()
+        access = Access(self._configuration)
+        await run_informer(self._intake, access, namespaces=[self._namespace], stop=self._stop)
+        await access.close()
+
+
 class RealStage(Stage):
     """On the API server. One informer watches through all lives of the operator."""
 
     PATIENCE = 0.02
+    LONG = 40.0
 
     def __init__(self, access: Access, namespace: str) -> None:
         super().__init__(KubeCluster(access), RealHands(access, namespace))
@@ -46,22 +78,17 @@ class RealStage(Stage):
         self.gateway.delay = 0.01
         self.traffic.rate = 400.0
         self._access = access
-        self._stop = asyncio.Event()
-        self._informer: asyncio.Task[None] | None = None
+        self._informer: Informer | None = None
 
     async def open(self) -> None:
         await super().open()
         intake = Intake(seen=self._seen, gone=self._gone)
-        namespaces = [self.hands.namespace]
-        self._informer = asyncio.create_task(
-            run_informer(intake, self._access, namespaces=namespaces, stop=self._stop), name="informer"
-        )
+        self._informer = Informer(self._access._configuration, self.hands.namespace, intake)
 
     async def close(self) -> None:
-        await super().close()
-        self._stop.set()
         if self._informer is not None:
-            await asyncio.wait_for(self._informer, 30)
+            await self._informer.stop()
+        await super().close()
 
     def manifest(self, **spec: Any) -> Manifest:
         short = {
