@@ -43,7 +43,7 @@ def main() -> int:
         for name in [each for each in BENCHMARKS if not arguments.name or each in arguments.name]:
             try:
                 figures += BENCHMARKS[name](on, arguments.trials)
-            except AssertionError as error:
+            except (AssertionError, OSError, ValueError) as error:
                 failures.append(f"{name}: {error}")
             _write(figures)
     failures += [sentence for figure in figures for sentence in figure.missed()]

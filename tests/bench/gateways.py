@@ -12,7 +12,7 @@ from tests.cluster.access import Access
 from tests.e2e.objects import Watch
 
 CONTROLLER = "tidegate.dev/simulated-gateway"
-EVERY = 0.05  # seconds between two looks at what the watch told
+EVERY = 0.2  # seconds between two looks at what the watch told
 
 
 class SimulatedGateway:

@@ -19,11 +19,10 @@ ANSWER = 5.0  # seconds
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Attempt:
-    """One try of the canary: who it is, where its pod is reached, and since when it is known to have its weight."""
+    """One try of the canary: who it is, and since when it is known to have its weight."""
 
     number: int
     revision: str
-    url: str
     since: float
 
 
@@ -55,18 +54,15 @@ class Subject:
             return rollout if there and "verdict" not in rollout else None
 
         rollout = wait_for(reached, seconds=90, what=f"attempt {least} at {self.weight}%", tell=self._tell)
-        pods = self.site.pods(rollout["revision"])
-        addresses = [pod["status"]["podIP"] for pod in pods if pod["status"].get("podIP")]
-        if len(addresses) != 1:
-            raise AssertionError(f"one pod expected of {rollout['revision']}, there are {len(pods)}")
-        url = f"http://{addresses[0]}:{MODEL_PORT}/behave"
-        return Attempt(number=rollout["attempt"], revision=rollout["revision"], url=url, since=time.time())
+        return Attempt(number=rollout["attempt"], revision=rollout["revision"], since=time.time())
 
     def turn_bad(self, attempt: Attempt) -> float:
         """Let the canary fail every request from now on; the moment before it was told."""
+        urls = self._urls(attempt)
         with self.site.access.inside():
             moment = time.time()
-            _tell_pod(attempt.url, {"error_rate": 1.0})
+            for url in urls:
+                _tell_pod(url, {"error_rate": 1.0})
         self.bad.append((moment, float("inf")))
         return moment
 
@@ -86,9 +82,10 @@ class Subject:
 
     def retry(self, attempt: Attempt) -> None:
         """Make the pod well and ask for another attempt."""
-        # A pod that is gone by now is followed by one that begins well.
-        with self.site.access.inside(), suppress(urllib.error.URLError, OSError):
-            _tell_pod(attempt.url, {})
+        for url in self._urls(attempt):
+            # A pod that is gone by now is followed by one that begins well.
+            with self.site.access.inside(), suppress(urllib.error.URLError, OSError):
+                _tell_pod(url, {})
         if self.bad:
             self.bad[-1] = (self.bad[-1][0], time.time())
         self._annotate("retry", attempt)
@@ -102,6 +99,10 @@ class Subject:
         """Take everything away, not waiting for it."""
         self._editor.close()
         self.site.remove()
+
+    def _urls(self, attempt: Attempt) -> list[str]:
+        pods = self.site.pods(attempt.revision)
+        return [f"http://{pod['status']['podIP']}:{MODEL_PORT}/behave" for pod in pods if pod["status"].get("podIP")]
 
     def _annotate(self, action: str, attempt: Attempt) -> None:
         value = f"{self.version}/{attempt.number}"
