@@ -43,8 +43,8 @@ def measure(stage: Stage) -> list[Figure]:
     stage.progress.expect(3)
     editor = Editor(stage.access)
     stage.access.apply([_counted(WRITES, 400, _WRITING), _counted(READS, 500, ["*"])])
-    # Making them is not what is measured: a core of their own. More hands would wait for each other: the API server gives
-    # Services their addresses one by one.
+    # Making them is not what is measured. Still more hands would only wait for each other: the API server hands out
+    # addresses of Services one by one.
     install_operator(stage.access, "workers=8", "resources.requests.cpu=1")
     with tempfile.TemporaryDirectory() as directory, Kwok(stage, Path(directory)):
         with stage.progress.step(f"idle_1000: making {OBJECTS} objects"), SimulatedGateway(stage.access, HOME):
