@@ -10,7 +10,18 @@ from tests.e2e.site import Look, Site
 
 #: A busy machine starves a pod that asks for little, and its readiness then lies: what is slow stays in its Service.
 SHARE = {"requests": {"cpu": "400m", "memory": "256Mi"}}
-PATIENT = {"spec": {"containers": [{"name": "model", "readinessProbe": {"failureThreshold": 15}}]}}
+#: Few threads: more of them fight for one interpreter, and on a machine that is short of CPU that takes most of it.
+PATIENT = {
+    "spec": {
+        "containers": [
+            {
+                "name": "model",
+                "readinessProbe": {"failureThreshold": 15},
+                "env": [{"name": "TIDEGATE_THREADS", "value": "4"}],
+            }
+        ]
+    }
+}
 ROOT = Path(__file__).resolve().parents[2]
 
 
