@@ -33,15 +33,22 @@ class Kwok:
         stages.write_text("---\n".join(json.dumps(each) + "\n" for each in (_node_ready(), _pod_ready(), _pod_gone())))
         self._log = (directory / "kwok.log").open("wb")
         self._process = subprocess.Popen(
-            access.command(
-                program,
-                f"--kubeconfig={access.kubeconfig}",
-                f"--config={stages}",
-                f"--manage-nodes-with-label-selector=type={NODE}",
-                f"--node-lease-duration-seconds={LEASE}",
-                f"--cidr={ADDRESSES}",
-                "--node-ip=10.246.0.1",
-            ),
+            # It must not outlive a benchmark that is killed.
+            [
+                "setpriv",
+                "--pdeathsig",
+                "TERM",
+                "--",
+                *access.command(
+                    program,
+                    f"--kubeconfig={access.kubeconfig}",
+                    f"--config={stages}",
+                    f"--manage-nodes-with-label-selector=type={NODE}",
+                    f"--node-lease-duration-seconds={LEASE}",
+                    f"--cidr={ADDRESSES}",
+                    "--node-ip=10.246.0.1",
+                ),
+            ],
             env={**access.environment(), "HOME": str(directory)},
             stdout=self._log,
             stderr=subprocess.STDOUT,
