@@ -9,7 +9,7 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any, Final
 
 import yaml
@@ -20,7 +20,9 @@ from tidegate_runtime.settings import DownloadSettings
 
 MLMODEL: Final = "MLmodel"
 _PYFUNC: Final = "python_function"
-_PATHS_IN_PYFUNC: Final = ("model_path", "data", "code", "python_model", "model_code_path")
+_PATHS_IN_PYFUNC: Final = ("model_path", "data", "code", "python_model")
+#: Names the file by the path that it had where the model was logged; MLflow keeps it at the top, under its last part.
+_CODE_IN_PYFUNC: Final = "model_code_path"
 
 
 def check_model_directory(root: Path) -> None:
@@ -40,8 +42,10 @@ def check_model_directory(root: Path) -> None:
     except (yaml.YAMLError, UnicodeDecodeError) as error:
         raise ArtifactCorrupt(f"{MLMODEL} is no YAML: {error}") from error
     flavor = _pyfunc_flavor(content)
-    for field in _PATHS_IN_PYFUNC:
-        named = flavor.get(field)
+    paths = {field: flavor.get(field) for field in _PATHS_IN_PYFUNC}
+    logged = flavor.get(_CODE_IN_PYFUNC)
+    paths[_CODE_IN_PYFUNC] = PurePath(logged).name if isinstance(logged, str) else None
+    for field, named in paths.items():
         if isinstance(named, str) and not (root / named).exists():
             raise ArtifactCorrupt(f"{MLMODEL} names {named} as {field} of the {_PYFUNC} flavor, but it is not there")
 

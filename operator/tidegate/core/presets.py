@@ -32,6 +32,9 @@ _MODEL_DIR = f"{_MODELS}/model"
 _USER = 65532
 #: Seconds between the end of a pod's endpoint and the server's own drain: what gateways take to learn of it.
 _PRE_STOP = 5
+#: Probes in a row that must fail before a pod gets no requests. A busy node delays all pods' probes at once, and slow
+#: answers are better than none; a process that ended is off its Service without any probe.
+_UNREADY = 5
 #: `_PRE_STOP`, the runtime's own drain (30 s), and some.
 _GRACE = 45
 
@@ -188,7 +191,7 @@ def _tidegate(subject: Subject, config: PresetConfig) -> dict[str, Any]:
         **_serving(_HTTP_PORT),
         "command": ["python", "-m", "tidegate_runtime", "serve"],
         "env": [*_identity(subject), _variable("TIDEGATE_PORT", str(_HTTP_PORT))],
-        "readinessProbe": _probe("/ready", period=2, failures=2),
+        "readinessProbe": _probe("/ready", period=2, failures=_UNREADY),
         "livenessProbe": _probe("/ping", period=10, failures=6),
     }
 
@@ -210,13 +213,13 @@ def _mlserver(subject: Subject, config: PresetConfig) -> dict[str, Any]:
         # It writes its metrics and environments below its working directory.
         "workingDir": "/tmp",  # noqa: S108 - a volume of the pod's own
         "env": [*_identity(subject), *(_variable(name, value) for name, value in own.items())],
-        "readinessProbe": _probe(ready, period=2, failures=2),
+        "readinessProbe": _probe(ready, period=2, failures=_UNREADY),
     }
 
 
 def _custom(subject: Subject, config: PresetConfig) -> dict[str, Any]:
     # The image is the user's to give; a server that listens is the least that readiness can mean.
-    port = {"tcpSocket": {"port": PORT}, "periodSeconds": 2, "timeoutSeconds": 5, "failureThreshold": 2}
+    port = {"tcpSocket": {"port": PORT}, "periodSeconds": 2, "timeoutSeconds": 5, "failureThreshold": _UNREADY}
     return {
         **_container(CONTAINER, config, image=None, models_read_only=False),
         **_serving(_HTTP_PORT),

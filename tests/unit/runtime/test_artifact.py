@@ -35,6 +35,12 @@ def test_a_whole_model_passes(tmp_path: Path) -> None:
     check_model_directory(model(tmp_path / "m"))
 
 
+def test_a_model_logged_from_code_keeps_its_file_under_the_last_part_of_the_path_it_had(tmp_path: Path) -> None:
+    root = model(tmp_path / "m", GOOD + "    model_code_path: /home/me/wrapped.py\n")
+    (root / "wrapped.py").write_text("")
+    check_model_directory(root)
+
+
 def test_a_directory_without_mlmodel_is_missing(tmp_path: Path) -> None:
     with pytest.raises(ArtifactMissing, match="no MLmodel file"):
         check_model_directory(tmp_path)
@@ -50,6 +56,7 @@ def test_a_directory_without_mlmodel_is_missing(tmp_path: Path) -> None:
         ("flavors: {sklearn: {}}", "no python_function flavor"),
         (GOOD.replace("model.skops", "gone.skops"), "names gone.skops as model_path"),
         (GOOD + "    code: lost\n", "names lost as code"),
+        (GOOD + "    model_code_path: /home/me/lost.py\n", "names lost.py as model_code_path"),
     ],
 )
 def test_what_mlflow_could_not_serve_is_corrupt_and_says_why(tmp_path: Path, mlmodel: str, why: str) -> None:
