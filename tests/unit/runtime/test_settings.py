@@ -33,13 +33,13 @@ def test_serve_needs_two_variables_and_defaults_the_rest() -> None:
         model_version="7",
         port=8080,
         drain_seconds=30,
-        threads=32,
+        threads=4,
         max_body_bytes=64 * 1024 * 1024,
     )
 
 
 def test_every_variable_is_taken_where_it_is_set() -> None:
-    digest = f"sha256:{'0a' * 32}"
+    digest = f"sha256:{'0a' * 4}"
     download = DownloadSettings.from_environment(
         DOWNLOAD | {"TIDEGATE_MODEL_DIR": "/m/x", "TIDEGATE_MODEL_DIGEST": digest}
     )
