@@ -39,7 +39,7 @@ def test_serve_needs_two_variables_and_defaults_the_rest() -> None:
 
 
 def test_every_variable_is_taken_where_it_is_set() -> None:
-    digest = f"sha256:{'0a' * 4}"
+    digest = f"sha256:{'0a' * 32}"
     download = DownloadSettings.from_environment(
         DOWNLOAD | {"TIDEGATE_MODEL_DIR": "/m/x", "TIDEGATE_MODEL_DIGEST": digest}
     )
