@@ -25,7 +25,7 @@ def told(number: int, outcome: str, **fields: object) -> Told:
         name=f"version {number}",
         version=str(number),
         outcome=outcome,
-        reason={3: "GuardBreached: 9% errors", 4: "GuardBreached: latency"}.get(number, "Promoted"),
+        reason={3: "GuardBreached: 9% errors", 4: "GuardBreached: 100% slower than 500 ms"}.get(number, "Promoted"),
         weights=[5, 25, 50, 100] if number == 2 else [],
         answers={str(number): {"200": 10}},
         failed=0,
