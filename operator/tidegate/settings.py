@@ -38,6 +38,11 @@ class Settings(BaseSettings):
         default=5.0, description="Seconds that one request to the Kubernetes API may take."
     )
 
+    @property
+    def watched_namespaces(self) -> tuple[str, ...]:
+        """The namespaces one by one; none means all of them."""
+        return tuple(name.strip() for name in self.namespaces.split(",") if name.strip())
+
 
 class RegistrySettings(BaseSettings):
     """The operator's own registry, from MLflow's variables."""

@@ -79,8 +79,9 @@ class Operator:
         self.workers = Workers(
             queue=self.queue, reconciler=self.reconciler, metrics=self.metrics, count=settings.workers
         )
-        namespaces = [name.strip() for name in settings.namespaces.split(",") if name.strip()]
-        self.relister = Relister(cluster=cluster, world=self.world, namespaces=namespaces, changed=self.queue.add)
+        self.relister = Relister(
+            cluster=cluster, world=self.world, namespaces=settings.watched_namespaces, changed=self.queue.add
+        )
 
     def look(self, key: str) -> None:
         """Something was told of an object: a cause to revert goes at once, everything else in turn."""
@@ -146,12 +147,11 @@ async def run(settings: Settings) -> None:
 
 async def _until_told(operator: Operator, access: Access, settings: Settings) -> None:
     stop = asyncio.Event()
-    namespaces = [name.strip() for name in settings.namespaces.split(",") if name.strip()]
     work = asyncio.create_task(operator.run(), name="work")
     # A loop that died must take the process with it: the kubelet starts a new one.
     work.add_done_callback(lambda _: stop.set())
     intake = Intake(seen=operator.seen, gone=operator.gone)
-    await run_informer(intake, access, namespaces=namespaces, stop=stop)
+    await run_informer(intake, access, namespaces=settings.watched_namespaces, stop=stop)
     work.cancel()
     try:
         await work

@@ -4,7 +4,6 @@ What a template holds is in its revision's name by way of `preset_version` and t
 once: `core/frozen.py` keeps it.
 """
 
-import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from urllib.parse import quote
 from tidegate.core.labels import MANAGED_BY, MANAGER, MODEL, OWNER, REVISION, VERSION
 from tidegate.core.merge import merged, plain
 from tidegate.core.plan import Plan, Runtime
-from tidegate.core.values import SAFE_ALPHABET, Revision
+from tidegate.core.values import Revision, safe_hash
 
 #: The container that serves, in every preset.
 CONTAINER = "model"
@@ -75,12 +74,7 @@ def preset_version(runtime: Runtime, config: PresetConfig) -> str:
     """A short name for what a preset renders now; another image or another template is another name."""
     nobody = Subject(model="", number="", revision="")
     content = json.dumps(preset(runtime, nobody, config), sort_keys=True, separators=(",", ":"))
-    number = int.from_bytes(hashlib.sha256(content.encode()).digest()[:8], "big")
-    letters = ""
-    for _ in range(8):
-        number, rest = divmod(number, len(SAFE_ALPHABET))
-        letters += SAFE_ALPHABET[rest]
-    return letters
+    return safe_hash(content)
 
 
 def metrics_of(plan: Plan) -> MetricsTarget | None:

@@ -5,9 +5,7 @@ import json
 
 from tidegate.core.plan import Plan, Serving
 from tidegate.core.record import Record
-from tidegate.core.values import SAFE_ALPHABET, Revision, Unavailable, VersionId
-
-HASH_LENGTH = 8
+from tidegate.core.values import Revision, Unavailable, VersionId, safe_hash
 
 
 def serving_digest(serving: Serving) -> str:
@@ -23,11 +21,7 @@ def revision_of(name: str, version: VersionId, serving: Serving, preset: str) ->
     """
     digest = serving_digest(serving)
     parts = [version.registry, version.model, version.model_created_ms, version.number, digest, preset]
-    number = int.from_bytes(hashlib.sha256(json.dumps(parts).encode()).digest()[:8], "big")
-    letters = ""
-    for _ in range(HASH_LENGTH):
-        number, rest = divmod(number, len(SAFE_ALPHABET))
-        letters += SAFE_ALPHABET[rest]
+    letters = safe_hash(json.dumps(parts))
     return Revision(name=f"{name}-v{version.number}-{letters}", version=version, serving=digest, preset=preset)
 
 

@@ -1,10 +1,22 @@
 """Identities and quantities that the whole machine speaks of."""
 
+import hashlib
 from dataclasses import dataclass
 from enum import StrEnum
 
 #: Kubernetes' own alphabet for generated names: no vowels, no digits that look like letters.
 SAFE_ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
+HASH_LENGTH = 8
+
+
+def safe_hash(content: str) -> str:
+    """A short name for some content: 8 of Kubernetes' safe characters, from its SHA-256."""
+    number = int.from_bytes(hashlib.sha256(content.encode()).digest()[:8], "big")
+    letters = ""
+    for _ in range(HASH_LENGTH):
+        number, rest = divmod(number, len(SAFE_ALPHABET))
+        letters += SAFE_ALPHABET[rest]
+    return letters
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -8,8 +8,8 @@ from tests.unit.core import builders as make
 from tidegate.core.plan import Pointer, PointerKind
 from tidegate.core.reasons import Reason
 from tidegate.core.record import Parking, Proven, Record, Rejection, Retiring
-from tidegate.core.revision import HASH_LENGTH, revision_of, serving_digest, wished_revision
-from tidegate.core.values import SAFE_ALPHABET, ObjectRef, Revision
+from tidegate.core.revision import revision_of, serving_digest, wished_revision
+from tidegate.core.values import HASH_LENGTH, SAFE_ALPHABET, ObjectRef, Revision
 
 PINNED = make.plan(pointer=Pointer(kind=PointerKind.VERSION, value="7"))
 DOWN = make.unavailable()
