@@ -15,6 +15,7 @@ from tests.driver.traffic import Traffic, tally
 from tests.e2e.objects import Objects
 from tests.e2e.trail import Trail, number
 
+SITES = "t-"  # what the names of all sites begin with
 MODEL_PORT = 8080
 COUNTERS = {
     "port": MODEL_PORT,

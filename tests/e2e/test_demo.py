@@ -5,14 +5,16 @@ import subprocess
 import sys
 from pathlib import Path
 
+from tests.cluster.access import Access
 from tests.e2e.conftest import Stage
+from tests.e2e.site import SITES
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_the_demo_tells_its_four_stories_and_leaves_a_cluster_as_it_found_it(stage: Stage) -> None:
     access = stage.access
-    before = access.kubectl("get", "namespaces,deployments,gateways", "-A", "-o", "name")
+    before = standing(access)
     environment = {**access.environment(), "IMAGES": access.image_prefix}
     done = subprocess.run(
         access.command(sys.executable, "-m", "examples.demo"),
@@ -28,4 +30,11 @@ def test_the_demo_tells_its_four_stories_and_leaves_a_cluster_as_it_found_it(sta
     assert "slower than" in slow["reason"]
     assert [story["failed"] for story in report["stories"]] == [0, 0, 0, 0]
     assert raised["answers"]["3"]["500"] > 0, "version 3 was thrown out without having failed a request"
-    assert access.kubectl("get", "namespaces,deployments,gateways", "-A", "-o", "name") == before
+    assert standing(access) == before
+
+
+def standing(access: Access) -> set[tuple[str, str, str]]:
+    """Kind, namespace and name of what stands in the cluster, apart from sites of other tests, which may still be going."""
+    listed = json.loads(access.kubectl("get", "namespaces,deployments,gateways", "-A", "-o", "json"))["items"]
+    named = {(item["kind"], item["metadata"].get("namespace", ""), item["metadata"]["name"]) for item in listed}
+    return {(kind, namespace, name) for kind, namespace, name in named if not (namespace or name).startswith(SITES)}

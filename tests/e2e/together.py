@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from tests.cluster.access import Access
 from tests.driver.registry import Mlflow
-from tests.e2e.site import Site
+from tests.e2e.site import SITES, Site
 
 Story = Callable[[Site], None]
 LONGEST = 400.0  # seconds
@@ -23,7 +23,7 @@ class Stories:
     def site(self, words: str) -> Site:
         """A namespace, a model and a host of a story's own."""
         name = re.sub(r"[^a-z0-9]+", "-", words.lower().removeprefix("test_")).strip("-")
-        return Site(self._access, self._mlflow, f"t-{name[:40].strip('-')}-{os.urandom(2).hex()}")
+        return Site(self._access, self._mlflow, f"{SITES}{name[:40].strip('-')}-{os.urandom(2).hex()}")
 
     def __call__(self, *stories: Story) -> None:
         """Run them.
