@@ -34,7 +34,7 @@ def test_the_demo_tells_its_four_stories_and_leaves_a_cluster_as_it_found_it(sta
 
 
 def standing(access: Access) -> set[tuple[str, str, str]]:
-    """Kind, namespace and name of what stands in the cluster; sites of other tests may still be going, so without them."""
+    """Kind, namespace and name of all that stands, apart from sites of other tests, which may still be going."""
     listed = json.loads(access.kubectl("get", "namespaces,deployments,gateways", "-A", "-o", "json"))["items"]
     named = {(item["kind"], item["metadata"].get("namespace", ""), item["metadata"]["name"]) for item in listed}
     return {(kind, namespace, name) for kind, namespace, name in named if not (namespace or name).startswith(SITES)}
