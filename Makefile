@@ -7,7 +7,8 @@ export GIT_PYTHON_REFRESH := quiet
 export PYTHONDONTWRITEBYTECODE := 1
 
 # Each part's coverage goes into a file of its own; tests.report puts them together.
-PYTEST = COVERAGE_FILE=$(CURDIR)/build/coverage/run.$@ $(BIN)/python -m pytest --cov --cov-report= --no-cov-on-fail
+# Two files of tests at a time: a small machine has two cores.
+PYTEST = COVERAGE_FILE=$(CURDIR)/build/coverage/run.$@ $(BIN)/python -m pytest --cov --cov-report= --no-cov-on-fail --numprocesses 2 --dist loadfile
 
 .DEFAULT_GOAL := help
 .PHONY: help dev demo test check unit integration e2e bench generate lock format wheels cluster-up cluster-down clean

@@ -6,6 +6,7 @@ Tests play everybody else with `put`, `edit`, `set_status` and `remove`, watch w
 """
 
 import asyncio
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -279,13 +280,18 @@ def _content(manifest: Manifest) -> Manifest:
     return content
 
 
-def _bare(body: Manifest) -> Manifest:
+def _bare(body: Manifest) -> str:
     meta = {key: value for key, value in body["metadata"].items() if key not in _SET_BY_SERVER}
-    return {**body, "metadata": meta}
+    return _json({**body, "metadata": meta})
 
 
-def _meant(body: Manifest) -> Manifest:
-    return {key: value for key, value in body.items() if key not in {"metadata", "status"}}
+def _meant(body: Manifest) -> str:
+    return _json({key: value for key, value in body.items() if key not in {"metadata", "status"}})
+
+
+def _json(body: Manifest) -> str:
+    # In Python True is 1; in JSON it isn't.
+    return json.dumps(body, sort_keys=True)
 
 
 def _orphaned(body: Manifest, uids: set[str]) -> bool:

@@ -27,7 +27,7 @@ def rows(text: str) -> set[tuple[str, frozenset[tuple[str, str]], str]]:
 def reference(text: str) -> set[tuple[str, frozenset[tuple[str, str]], str]]:
     families = text_string_to_metric_families(text)
     every = [sample for family in families for sample in family.samples]
-    return {(s.name, frozenset(s.labels.items()), repr(s.value)) for s in every if s.name in WANTED}
+    return {(s.name, frozenset(s.labels.items()), repr(float(s.value))) for s in every if s.name in WANTED}
 
 
 @st.composite
