@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from tidegate.core.evidence import Reading, Unreadable
 from tidegate.core.plan import MetricsFormat, Pointer, Runtime
+from tidegate.core.samples import Sample
 from tidegate.core.values import Unavailable, VersionId
 
 #: A Kubernetes object as the API server speaks it.
@@ -63,6 +64,18 @@ class Evidence(Protocol):
         timeout: float,  # noqa: ASYNC109 (each target's own, not the call's)
     ) -> Mapping[str, Reading | Unreadable]:
         """One reading for each target, by pod uid, each within its own `timeout` (seconds)."""
+        ...
+
+
+class Prometheus(Protocol):
+    """Asks a Prometheus. Never raises for what one can do wrong: it answers `Unavailable`."""
+
+    async def query(self, promql: str, *, timeout: float) -> tuple[Sample, ...] | Unavailable:  # noqa: ASYNC109
+        """Evaluate an instant query now, within `timeout` seconds. No samples is an answer, and says nothing."""
+        ...
+
+    async def close(self) -> None:
+        """Release connections."""
         ...
 
 

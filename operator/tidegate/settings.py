@@ -27,6 +27,15 @@ class Settings(BaseSettings):
     registry_interval: Annotated[float, Field(gt=0, le=3600)] = Field(
         default=30.0, description="Seconds between two polls of a name in the registry."
     )
+    prometheus_url: str = Field(
+        default="", description="Prometheus that is asked for evidence and alerts; empty means that there is none."
+    )
+    prometheus_token_file: str = Field(
+        default="", description="File with a bearer token for Prometheus; read anew for each query."
+    )
+    prometheus_ca_file: str = Field(
+        default="", description="File with the certificates that Prometheus' own is signed by, if the system has not."
+    )
     workers: Annotated[int, Field(ge=1, le=64)] = Field(default=4, description="Objects worked on at the same time.")
     http_host: str = Field(default="0.0.0.0", description="Address of health and metrics.")  # noqa: S104 (a pod's own)
     http_port: Annotated[int, Field(ge=0, le=65535)] = Field(

@@ -13,6 +13,7 @@ from tidegate.adapters.clock import SteadyClock
 from tidegate.adapters.kube import KubeCluster
 from tidegate.adapters.mlflow import MlflowRegistry
 from tidegate.adapters.pods import PodEvidence
+from tidegate.adapters.prometheus import HttpPrometheus, NoPrometheus
 from tidegate.core.labels import KIND
 from tidegate.core.presets import PresetConfig
 from tidegate.intake.handlers import Intake
@@ -32,7 +33,7 @@ from tidegate.loop.routes import Routes
 from tidegate.loop.statuses import Statuses
 from tidegate.loop.workers import Workers
 from tidegate.loop.world import World
-from tidegate.ports import Clock, Cluster, Evidence, Registry
+from tidegate.ports import Clock, Cluster, Evidence, Prometheus, Registry
 from tidegate.settings import Settings
 from tidegate.telemetry import Metrics
 
@@ -43,8 +44,16 @@ class Operator:
     """The loop and everything around it but the watches. Tests build it on fakes, `run` on the real parts."""
 
     def __init__(
-        self, *, settings: Settings, cluster: Cluster, registry: Registry, evidence: Evidence, clock: Clock
+        self,
+        *,
+        settings: Settings,
+        cluster: Cluster,
+        registry: Registry,
+        evidence: Evidence,
+        clock: Clock,
+        prometheus: Prometheus | None = None,
     ) -> None:
+        self.prometheus = prometheus or NoPrometheus()
         self.metrics = Metrics()
         self.world = World()
         self.metrics.objects.set_function(lambda: len(self.world.names(KIND)))
@@ -126,8 +135,16 @@ async def run(settings: Settings) -> None:
     access = Access(await get_configuration())
     registry = MlflowRegistry.from_environment(os.environ)
     evidence = PodEvidence()
+    prometheus = _prometheus(settings)
     cluster = KubeCluster(access, total=settings.api_timeout)
-    operator = Operator(settings=settings, cluster=cluster, registry=registry, evidence=evidence, clock=SteadyClock())
+    operator = Operator(
+        settings=settings,
+        cluster=cluster,
+        registry=registry,
+        evidence=evidence,
+        prometheus=prometheus,
+        clock=SteadyClock(),
+    )
     server = IntakeServer(
         host=settings.http_host,
         port=settings.http_port,
@@ -141,8 +158,17 @@ async def run(settings: Settings) -> None:
         await operator.stop()
         await server.stop()
         await evidence.close()
+        await prometheus.close()
         await registry.close()
         await access.close()
+
+
+def _prometheus(settings: Settings) -> Prometheus:
+    if not settings.prometheus_url:
+        return NoPrometheus()
+    return HttpPrometheus(
+        settings.prometheus_url, token_file=settings.prometheus_token_file, ca_file=settings.prometheus_ca_file
+    )
 
 
 async def _until_told(operator: Operator, access: Access, settings: Settings) -> None:

@@ -63,6 +63,11 @@ class Reason(StrEnum):
     EVIDENCE_READ = "EvidenceRead"
     EVIDENCE_NOT_NEEDED = "EvidenceNotNeeded"
     EVIDENCE_MISSING = "EvidenceMissing"
+    PROMETHEUS_NOT_CONFIGURED = "PrometheusNotConfigured"
+    PROMETHEUS_UNREACHABLE = "PrometheusUnreachable"
+    PROMETHEUS_UNAUTHORIZED = "PrometheusUnauthorized"
+    PROMETHEUS_FAILING = "PrometheusFailing"
+    QUERY_REFUSED = "QueryRefused"
     # serving
     SERVING = "Serving"
     NO_ENDPOINTS = "NoEndpoints"
@@ -139,6 +144,15 @@ MEANING: Mapping[Reason, str] = {
     Reason.EVIDENCE_READ: "The pods' counters are read.",
     Reason.EVIDENCE_NOT_NEEDED: "No canary has traffic, so nothing is read.",
     Reason.EVIDENCE_MISSING: "The pods' counters can't be read, or the newest reading is too old. Nothing is raised.",
+    Reason.PROMETHEUS_NOT_CONFIGURED: "The operator knows no Prometheus, and something asks for one. Set "
+    "prometheus.url of the chart, or leave out what asks.",
+    Reason.PROMETHEUS_UNREACHABLE: "Prometheus does not answer in time, or answers with server errors. Nothing is "
+    "raised on what it would tell; everything else goes on.",
+    Reason.PROMETHEUS_UNAUTHORIZED: "Prometheus does not accept the operator's credentials (401 or 403). Mend the "
+    "token of prometheus.existingSecret of the chart.",
+    Reason.PROMETHEUS_FAILING: "What answers is no Prometheus, broke off, or says that its answer may be partial.",
+    Reason.QUERY_REFUSED: "Prometheus can't carry out the query, or what it gives are no numbers of one moment. Mend "
+    "the query.",
     Reason.SERVING: "Every revision with traffic has a ready endpoint.",
     Reason.NO_ENDPOINTS: "A revision with traffic has no ready endpoint.",
     Reason.NOTHING_SERVES: "No revision has traffic yet.",

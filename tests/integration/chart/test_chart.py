@@ -21,6 +21,7 @@ CLUSTER_WIDE = {"ClusterRole", "ClusterRoleBinding"}
 # What makes a value's effect visible that shows only together with another's.
 TOGETHER = {
     "networkPolicy.from": {"networkPolicy.enabled": True},
+    "prometheus.ca": {"prometheus.existingSecret": "prometheus-reader"},
     "nameOverride": {"fullnameOverride": ""},
 }
 
@@ -201,6 +202,9 @@ def test_values_arrive_in_the_settings(helm: Helm, monkeypatch: pytest.MonkeyPat
         image_pull_policy="Never",
         pods_tracking_uri="http://mlflow.mlflow.svc:5000",
         registry_interval=5.0,
+        prometheus_url="https://prometheus.example.com",
+        prometheus_token_file="/etc/tidegate/prometheus/token",
+        prometheus_ca_file="/etc/tidegate/prometheus/ca.crt",
         workers=16,
         http_host="::",
         http_port=9090,
