@@ -1,12 +1,27 @@
-"""What the operator tells of itself: metrics and one log line per decision."""
+"""What the operator tells of itself: metrics, and how its log lines look.
+
+Names and units follow Prometheus (https://prometheus.io/docs/practices/naming/). Series are bounded: labels hold words
+of the vocabulary, and those that name an object vanish with it.
+"""
 
 import logging
+from collections.abc import Iterator
 from typing import Any
 
 import structlog
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Info, ProcessCollector
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.registry import Collector
 
+from tidegate import VERSION
 from tidegate.core.reasons import Reason
+from tidegate.core.record import Record
+from tidegate.core.values import ObjectRef, Role
+
+MINUTE, HOUR, DAY = 60.0, 3600.0, 86400.0
+#: What the labels of an object are called. Not `modeldeployment`: an alert on one of these series must not be taken
+#: for one that speaks of a model, which reverts.
+OBJECT = ("namespace", "name")
 
 
 class Metrics:
@@ -14,27 +29,123 @@ class Metrics:
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self.passes = Counter(
-            "tidegate_reconciles_total", "Passes of the loop by outcome.", ["outcome"], registry=self.registry
+        self.passes = self._counter("tidegate_reconciles_total", "Passes of the loop by outcome.", "outcome")
+        self.pass_seconds = self._histogram(
+            "tidegate_reconcile_duration_seconds",
+            "How long a pass took, its writes included.",
+            (0.001, 0.005, 0.02, 0.05, 0.1, 0.5, 1, 5, 30),
         )
-        self.decisions = Counter(
-            "tidegate_decisions_total", "Records written to a route, by reason.", ["reason"], registry=self.registry
+        self.decisions = self._counter("tidegate_decisions_total", "Records written to a route, by reason.", "reason")
+        self.conflicts = self._counter("tidegate_route_conflicts_total", "Route writes that met another writer.")
+        self.rollouts = self._histogram(
+            "tidegate_rollout_duration_seconds",
+            "Attempts that ended, from their start, by result: promoted, rejected or parked.",
+            (MINUTE, 5 * MINUTE, 15 * MINUTE, 30 * MINUTE, HOUR, 3 * HOUR, 6 * HOUR, 12 * HOUR, DAY, 3 * DAY, 7 * DAY),
+            "result",
         )
-        self.conflicts = Counter(
-            "tidegate_route_conflicts_total", "Route writes that met another writer.", registry=self.registry
-        )
-        self.reverts = Histogram(
+        self.reverts = self._histogram(
             "tidegate_revert_seconds",
             "From the cause of a revert as seen here to the route's new weights.",
-            buckets=(0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30),
-            registry=self.registry,
+            (0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10, 30),
         )
-        self.queue = Gauge("tidegate_queue_depth", "Objects that wait for a pass.", registry=self.registry)
-        self.objects = Gauge("tidegate_modeldeployments", "Objects known.", registry=self.registry)
+        self.revert_failures = self._counter(
+            "tidegate_revert_failures_total", "Writes of a revert that failed and were tried again."
+        )
+        self.put_back = self._counter(
+            "tidegate_put_back_total", "Objects of ours that somebody else had changed, by kind.", "kind"
+        )
+        self.evidence_errors = self._counter(
+            "tidegate_evidence_errors_total", "Readings of evidence that failed, by source.", "source"
+        )
+        self.registry_errors = self._counter(
+            "tidegate_registry_errors_total", "Reads of the registry that got such an answer, by reason.", "reason"
+        )
+        self.registry_seconds = self._histogram(
+            "tidegate_registry_request_duration_seconds",
+            "How long a read of the registry took.",
+            (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+        )
+        self.events_dropped = self._counter(
+            "tidegate_events_dropped_total", "Kubernetes Events not written, by cause: rate or error.", "cause"
+        )
+        self.queue = self._gauge("tidegate_queue_depth", "Objects that wait for a pass.")
+        self.reverting = self._gauge("tidegate_reverts_in_progress", "Reverts that are being written.")
+        self.objects = self._gauge("tidegate_modeldeployments", "Objects known.")
+        self.loop_lag = self._histogram(
+            "tidegate_event_loop_lag_seconds",
+            "How much later than asked for the event loop came round, each second.",
+            (0.005, 0.02, 0.1, 0.5, 1, 5),
+        )
+        self.weights = ObjectGauge(
+            "tidegate_weight_ratio", "Share of the traffic (0 to 1) that the route gives to a role.", "role"
+        )
+        self.stalled = ObjectGauge(
+            "tidegate_stalled", "1 while nothing changes by itself and a person has to act, by reason.", "reason"
+        )
+        for collector in (self.weights, self.stalled):
+            self.registry.register(collector)
+        self.build = Info("tidegate_build", "The operator's version.", registry=self.registry)
+        self.build.info({"version": VERSION})
+        ProcessCollector(registry=self.registry)
+
+    def _counter(self, name: str, about: str, *labels: str) -> Counter:
+        return Counter(name, about, labels, registry=self.registry)
+
+    def _gauge(self, name: str, about: str, *labels: str) -> Gauge:
+        return Gauge(name, about, labels, registry=self.registry)
+
+    def _histogram(self, name: str, about: str, buckets: tuple[float, ...], *labels: str) -> Histogram:
+        return Histogram(name, about, labels, buckets=buckets, registry=self.registry)
 
     def decided(self, reason: Reason) -> None:
         """Count a record that was written."""
         self.decisions.labels(reason=reason.value).inc()
+
+    def weighed(self, ref: ObjectRef, record: Record) -> None:
+        """Show the weights of an object's record."""
+        canary = record.rollout.weight if record.rollout else 0
+        stable = {Role.STABLE.value: (100 - canary) / 100} if record.stable else {}
+        self.weights.show(ref.key, stable | {Role.CANARY.value: canary / 100})
+
+    def stands(self, ref: ObjectRef, reason: Reason, *, stalled: bool) -> None:
+        """Show whether an object waits for a person."""
+        self.stalled.show(ref.key, {reason.value: 1.0} if stalled else {})
+
+    def forget(self, key: str) -> None:
+        """Let the series of an object that is gone vanish."""
+        self.weights.forget(key)
+        self.stalled.forget(key)
+
+
+class ObjectGauge(Collector):
+    """A gauge of series that name an object and one thing of it. What is shown of an object replaces what was."""
+
+    def __init__(self, name: str, about: str, label: str) -> None:
+        self.name = name
+        self.about = about
+        self.labels = (*OBJECT, label)
+        self._shown: dict[str, dict[str, float]] = {}
+
+    def show(self, key: str, values: dict[str, float]) -> None:
+        """Show these values of an object, by what the label says, and no others."""
+        self._shown[key] = values
+
+    def forget(self, key: str) -> None:
+        """The object is gone."""
+        self._shown.pop(key, None)
+
+    def describe(self) -> Iterator[GaugeMetricFamily]:
+        """The family without samples."""
+        yield GaugeMetricFamily(self.name, self.about, labels=self.labels)
+
+    def collect(self) -> Iterator[GaugeMetricFamily]:
+        """The family as it stands."""
+        family = GaugeMetricFamily(self.name, self.about, labels=self.labels)
+        for key, values in self._shown.items():
+            namespace, _, name = key.partition("/")
+            for label, value in values.items():
+                family.add_metric((namespace, name, label), value)
+        yield family
 
 
 def configure_logging(level: str, form: str) -> None:

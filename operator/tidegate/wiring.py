@@ -21,8 +21,10 @@ from tidegate.intake.http import IntakeServer
 from tidegate.intake.informer import run_informer
 from tidegate.loop.announce import Announcer
 from tidegate.loop.children import Children
+from tidegate.loop.events import EventRecorder
 from tidegate.loop.evidence import EvidenceWatch
 from tidegate.loop.follow import Follower
+from tidegate.loop.metered import MeteredEvidence, MeteredRegistry
 from tidegate.loop.observe import Observer
 from tidegate.loop.queue import WorkQueue
 from tidegate.loop.reconcile import Reconciler
@@ -31,6 +33,7 @@ from tidegate.loop.relist import Relister
 from tidegate.loop.reverts import RevertLane
 from tidegate.loop.routes import Routes
 from tidegate.loop.statuses import Statuses
+from tidegate.loop.watchdog import Watchdog
 from tidegate.loop.workers import Workers
 from tidegate.loop.world import World
 from tidegate.ports import Clock, Cluster, Evidence, Prometheus, Registry
@@ -57,7 +60,10 @@ class Operator:
         self.metrics = Metrics()
         self.world = World()
         self.metrics.objects.set_function(lambda: len(self.world.names(KIND)))
-        self.queue = WorkQueue()
+        self.queue = WorkQueue(clock.monotonic)
+        self.metrics.queue.set_function(lambda: len(self.queue))
+        self.watchdog = Watchdog(queue=self.queue, clock=clock, metrics=self.metrics)
+        registry = MeteredRegistry(registry, self.metrics)
         presets = PresetConfig(
             runtime_image=settings.runtime_image,
             mlserver_image=settings.mlserver_image,
@@ -67,9 +73,12 @@ class Operator:
         self.poll = RegistryPoll(
             registry=registry, clock=clock, interval=settings.registry_interval, on_change=self._changed
         )
-        self.evidence = EvidenceWatch(evidence, clock, on_breach=self.look, on_look=self.queue.add)
+        self.evidence = EvidenceWatch(
+            MeteredEvidence(evidence, self.metrics, source="pods"), clock, on_breach=self.look, on_look=self.queue.add
+        )
         observer = Observer(world=self.world, clock=clock, registry=self.poll, evidence=self.evidence, presets=presets)
-        announcer = Announcer(cluster=cluster, clock=clock, metrics=self.metrics, instance=socket.gethostname())
+        events = EventRecorder(cluster=cluster, clock=clock, metrics=self.metrics, instance=socket.gethostname())
+        announcer = Announcer(events=events, metrics=self.metrics)
         routes = Routes(cluster=cluster, world=self.world)
         self.reverts = RevertLane(
             observer=observer, routes=routes, queue=self.queue, announcer=announcer, metrics=self.metrics
@@ -84,6 +93,7 @@ class Operator:
             announcer=announcer,
             queue=self.queue,
             presets=presets,
+            metrics=self.metrics,
         )
         self.workers = Workers(
             queue=self.queue, reconciler=self.reconciler, metrics=self.metrics, count=settings.workers
@@ -119,6 +129,7 @@ class Operator:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.relister.run())
             group.create_task(self.poll.run())
+            group.create_task(self.watchdog.run())
             await self.relister.complete.wait()
             for key in self.world.names(KIND):
                 self.queue.add(key)
@@ -149,6 +160,7 @@ async def run(settings: Settings) -> None:
         host=settings.http_host,
         port=settings.http_port,
         registry=operator.metrics.registry,
+        healthy=operator.watchdog.trouble,
         ready=lambda: None if operator.relister.complete.is_set() else "not everything was listed yet",
     )
     await server.start()

@@ -7,12 +7,24 @@ from prometheus_client import CollectorRegistry, generate_latest
 
 
 class IntakeServer:
-    """`/healthz`, `/readyz`, `/metrics`. Ready means that everything was listed, so decisions are made on facts."""
+    """`/healthz`, `/readyz`, `/metrics`. Ready means that everything was listed, so decisions are made on facts.
 
-    def __init__(self, *, host: str, port: int, registry: CollectorRegistry, ready: Callable[[], str | None]) -> None:
+    `healthy` and `ready` say what is in the way, None for nothing.
+    """
+
+    def __init__(
+        self,
+        *,
+        host: str,
+        port: int,
+        registry: CollectorRegistry,
+        healthy: Callable[[], str | None],
+        ready: Callable[[], str | None],
+    ) -> None:
         self._host = host
         self._port = port
         self._registry = registry
+        self._healthy = healthy
         self._ready = ready
         self._runner: web.AppRunner | None = None
         self.port = port
@@ -35,11 +47,14 @@ class IntakeServer:
             await self._runner.cleanup()
 
     async def _healthz(self, _: web.Request) -> web.Response:
-        return web.Response(text="ok\n")
+        return _said(self._healthy())
 
     async def _readyz(self, _: web.Request) -> web.Response:
-        missing = self._ready()
-        return web.Response(text="ok\n") if missing is None else web.Response(status=503, text=f"{missing}\n")
+        return _said(self._ready())
 
     async def _metrics(self, _: web.Request) -> web.Response:
         return web.Response(body=generate_latest(self._registry), content_type="text/plain", charset="utf-8")
+
+
+def _said(trouble: str | None) -> web.Response:
+    return web.Response(text="ok\n") if trouble is None else web.Response(status=503, text=f"{trouble}\n")

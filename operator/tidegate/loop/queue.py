@@ -6,15 +6,19 @@ says only «look again», never why, so any number of events costs one pass.
 
 import asyncio
 import heapq
+import time
 from collections import OrderedDict
+from collections.abc import Callable
 
 
 class WorkQueue:
     """Keys waiting for a pass, oldest first; and keys that want one at a later time."""
 
-    def __init__(self) -> None:
-        self._ready: OrderedDict[str, None] = OrderedDict()
-        self._working: set[str] = set()
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._ready: OrderedDict[str, float] = OrderedDict()
+        self._working: dict[str, float] = {}
+        self._taken = clock()
         self._again: set[str] = set()
         self._later: list[tuple[float, str]] = []
         self._due: dict[str, float] = {}
@@ -28,7 +32,7 @@ class WorkQueue:
         if key in self._working:
             self._again.add(key)
             return
-        self._ready[key] = None
+        self._ready.setdefault(key, self._clock())
         self._wake.set()
 
     def add_after(self, key: str, delay: float) -> None:
@@ -46,7 +50,7 @@ class WorkQueue:
             wait = self._release()
             if self._ready:
                 key, _ = self._ready.popitem(last=False)
-                self._working.add(key)
+                self._working[key] = self._taken = self._clock()
                 return key
             self._wake.clear()
             try:
@@ -56,7 +60,7 @@ class WorkQueue:
 
     def done(self, key: str) -> None:
         """The pass is over; if the key was added meanwhile it waits again."""
-        self._working.discard(key)
+        self._working.pop(key, None)
         if key in self._again:
             self._again.discard(key)
             self.add(key)
@@ -64,6 +68,18 @@ class WorkQueue:
     def forget(self, key: str) -> None:
         """Drop the later wishes of a key that is gone."""
         self._due.pop(key, None)
+
+    def longest_at_work(self) -> tuple[str | None, float]:
+        """The key that has been in work for longest, and for how many seconds."""
+        if not self._working:
+            return None, 0.0
+        key = min(self._working, key=self._working.__getitem__)
+        return key, self._clock() - self._working[key]
+
+    def untaken(self) -> float:
+        """Seconds for which some key has been ready and no key was taken; 0 where none is ready."""
+        oldest = next(iter(self._ready.values()), None)
+        return 0.0 if oldest is None else self._clock() - max(oldest, self._taken)
 
     def _release(self) -> float | None:
         now = asyncio.get_running_loop().time()

@@ -30,6 +30,7 @@ from tidegate.loop.queue import WorkQueue
 from tidegate.loop.reverts import RevertLane
 from tidegate.loop.routes import Routes
 from tidegate.loop.statuses import Statuses
+from tidegate.telemetry import Metrics
 
 _log = structlog.get_logger("tidegate")
 #: Seconds until something that the API server refused is asked for again.
@@ -53,6 +54,7 @@ class Reconciler:
         announcer: Announcer,
         queue: WorkQueue,
         presets: PresetConfig,
+        metrics: Metrics,
     ) -> None:
         self._observer = observer
         self._children = children
@@ -63,6 +65,7 @@ class Reconciler:
         self._announcer = announcer
         self._queue = queue
         self._presets = presets
+        self._metrics = metrics
         #: The generation that each object's route was last made to agree with.
         self._agreed: dict[str, int] = {}
 
@@ -80,12 +83,14 @@ class Reconciler:
         if snapshot.unreadable is not None:
             self._reverts.watch(key, rolling=False)
             self._follower.rest(key)
+            self._metrics.stands(snapshot.ref, Reason.RECORD_UNREADABLE, stalled=True)
             await self._statuses.fail(snapshot, Reason.RECORD_UNREADABLE, snapshot.unreadable)
             return
         self._reverts.watch(key, rolling=snapshot.seen.record.rollout is not None)
         if isinstance(snapshot.plan, InvalidSpec):
             self._follower.rest(key)
             self._reverts.look(key)
+            self._metrics.stands(snapshot.ref, Reason.INVALID_SPEC, stalled=True)
             await self._statuses.fail(snapshot, Reason.INVALID_SPEC, str(snapshot.plan))
             return
         await self._carry_out(snapshot, snapshot.plan)
@@ -98,6 +103,8 @@ class Reconciler:
             self._agreed.pop(snapshot.key, None)
             decision = replace(decision, record=before, reason=Reason.APPLY_FAILED, message=str(refused), stalled=True)
             self._queue.add_after(snapshot.key, REFUSED_AGAIN)
+        self._metrics.weighed(snapshot.ref, decision.record)
+        self._metrics.stands(snapshot.ref, decision.reason, stalled=decision.stalled)
         if decision.record != before:
             await self._announcer.transition(snapshot.ref, before, decision.record, decision.reason, decision.message)
         self._reverts.watch(snapshot.key, rolling=decision.record.rollout is not None)
@@ -168,3 +175,4 @@ class Reconciler:
         self._follower.forget(key)
         self._statuses.forget(key)
         self._queue.forget(key)
+        self._metrics.forget(key)

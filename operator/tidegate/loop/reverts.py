@@ -43,6 +43,7 @@ class RevertLane:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._again: set[str] = set()
         self._stopping = asyncio.Event()
+        metrics.reverting.set_function(lambda: len(self._tasks))
 
     def watch(self, key: str, *, rolling: bool) -> None:
         """Say whether an object has a rollout that could be reverted."""
@@ -82,6 +83,7 @@ class RevertLane:
                 _log.warning("revert meets other writers", object=key, error=str(error))
             except ClusterError as error:
                 failures += 1
+                self._metrics.revert_failures.inc()
                 _log.error("revert failed, it is tried again", object=key, error=str(error))
             else:
                 if written:

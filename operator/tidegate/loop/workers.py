@@ -33,9 +33,9 @@ class Workers:
     async def _work(self) -> None:
         while True:
             key = await self._queue.get()
-            self._metrics.queue.set(len(self._queue))
             try:
-                outcome = await self.one(key)
+                with self._metrics.pass_seconds.time():
+                    outcome = await self.one(key)
             finally:
                 self._queue.done(key)
             self._metrics.passes.labels(outcome=outcome).inc()

@@ -243,7 +243,10 @@ def used() -> set[tuple[str, str, str]]:
 
     writes = [may(kind, "create", "patch", "delete") for kind in CHILD_KINDS]
     return reads.union(
-        *writes, may(ROUTE_KIND, "create", "patch"), may(KIND, "patch", subresource="/status"), may("Event", "create")
+        *writes,
+        may(ROUTE_KIND, "create", "patch"),
+        may(KIND, "patch", subresource="/status"),
+        may("Event", "create", "patch"),
     )
 
 

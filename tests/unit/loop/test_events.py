@@ -1,0 +1,124 @@
+"""Events: the same words are one, a flood is cut off, and what can't be written costs nothing."""
+
+from typing import Any
+
+import pytest
+from tests.fakes.cluster import FakeCluster, refuse_kind
+
+from tidegate.core.values import ObjectRef
+from tidegate.loop.events import BURST, HEARTBEAT, REFILL, SERIES_ENDS, EventRecorder
+from tidegate.telemetry import Metrics
+
+REF = ObjectRef(namespace="ml", name="fraud", uid="u-1")
+
+
+class Clock:
+    def __init__(self) -> None:
+        self.time = 0.0
+
+    def now(self) -> float:
+        return 1_760_000_000.0 + self.time
+
+    def monotonic(self) -> float:
+        return self.time
+
+
+class Desk:
+    def __init__(self) -> None:
+        self.cluster = FakeCluster()
+        self.clock = Clock()
+        self.metrics = Metrics()
+        self.recorder = EventRecorder(cluster=self.cluster, clock=self.clock, metrics=self.metrics, instance="pod-1")
+
+    async def tell(self, note: str = "n", *, ref: ObjectRef = REF, after: float = 1.0, **fields: Any) -> None:
+        self.clock.time += after
+        words = {"reason": "Advancing", "action": "Rollout", "warning": False} | fields
+        await self.recorder.emit(ref, note=note, **words)
+
+    @property
+    def events(self) -> list[dict[str, Any]]:
+        return list(self.cluster.all("Event"))
+
+    @property
+    def writes(self) -> int:
+        return len(self.cluster.writes)
+
+    def dropped(self, cause: str) -> float:
+        return self.metrics.events_dropped.labels(cause=cause)._value.get()
+
+
+@pytest.fixture
+def desk() -> Desk:
+    return Desk()
+
+
+async def test_the_first_one_is_a_single_event_that_names_its_decision(desk: Desk) -> None:
+    await desk.tell("version 7 gets 5%", decision="abc")
+    (event,) = desk.events
+    assert "series" not in event
+    assert event["metadata"]["annotations"] == {"tidegate.dev/decision": "abc"}
+    assert (event["reason"], event["note"], event["type"]) == ("Advancing", "version 7 gets 5%", "Normal")
+    assert event["regarding"]["uid"] == "u-1"
+    assert event["reportingInstance"] == "pod-1"
+
+
+async def test_a_repetition_is_counted_at_once_and_then_with_a_heartbeat(desk: Desk) -> None:
+    await desk.tell()
+    await desk.tell()
+    (event,) = desk.events
+    assert event["series"] == {"count": 2, "lastObservedTime": "2025-10-09T08:53:22.000000Z"}
+    for _ in range(20):
+        await desk.tell()
+    assert desk.writes == 2
+    await desk.tell(after=HEARTBEAT)
+    (event,) = desk.events
+    assert event["series"]["count"] == 23
+    assert desk.writes == 3
+
+
+async def test_other_words_are_another_event(desk: Desk) -> None:
+    await desk.tell("5%")
+    await desk.tell("25%")
+    await desk.tell("25%", warning=True)
+    await desk.tell("25%", ref=ObjectRef(namespace="ml", name="fraud", uid="u-2"))
+    assert len(desk.events) == 4
+    assert not any("series" in event for event in desk.events)
+
+
+async def test_the_same_words_long_after_are_a_new_event(desk: Desk) -> None:
+    await desk.tell()
+    await desk.tell(after=SERIES_ENDS + 1)
+    assert len(desk.events) == 2
+
+
+async def test_a_series_whose_event_expired_is_there_again(desk: Desk) -> None:
+    await desk.tell()
+    desk.cluster.remove("Event", "ml", desk.events[0]["metadata"]["name"])
+    await desk.tell()
+    assert desk.events[0]["series"]["count"] == 2
+
+
+async def test_an_object_that_flaps_in_ever_new_words_writes_its_budget_and_no_more(desk: Desk) -> None:
+    for number in range(500):
+        await desk.tell(f"error {number}", after=0.01)
+    assert desk.writes == BURST
+    assert desk.dropped("rate") == 500 - BURST
+    await desk.tell("another object has its own", ref=ObjectRef(namespace="ml", name="spam", uid="u-9"))
+    assert desk.writes == BURST + 1
+    await desk.tell("and time gives more", after=REFILL)
+    assert desk.writes == BURST + 2
+
+
+async def test_what_is_refused_is_lost_and_counted(desk: Desk) -> None:
+    desk.cluster.faults.append(refuse_kind("Event"))
+    await desk.tell()
+    await desk.tell()
+    assert desk.events == []
+    assert desk.dropped("error") == 2
+
+
+async def test_what_is_remembered_has_a_bound(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tidegate.loop.events.REMEMBERED", 3)
+    for number in range(9):
+        await desk.tell(ref=ObjectRef(namespace="ml", name="fraud", uid=f"u-{number}"))
+    assert len(desk.recorder._told) == len(desk.recorder._budgets) == 3
