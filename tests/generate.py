@@ -17,7 +17,7 @@ from pydantic import SecretStr
 from tidegate.api import crd
 from tidegate.api.v1alpha1 import API_VERSION, KIND
 from tidegate.core.reasons import MEANING, Reason
-from tidegate.settings import RegistrySettings, Settings
+from tidegate.settings import NotifySettings, RegistrySettings, Settings
 from tidegate.telemetry import Metrics, ObjectGauge
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -125,7 +125,7 @@ def settings_reference() -> str:
         "| --- | --- | --- |",
     ]
     rows = []
-    for model in (Settings, RegistrySettings):
+    for model in (Settings, RegistrySettings, NotifySettings):
         prefix = model.model_config.get("env_prefix", "")
         for name, field in model.model_fields.items():
             secret = isinstance(field.default, SecretStr)

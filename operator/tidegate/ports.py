@@ -2,9 +2,11 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from typing import Any, Protocol
 
 from tidegate.core.evidence import Reading, Unreadable
+from tidegate.core.notice import Happening, Notice
 from tidegate.core.plan import MetricsFormat, Pointer, Runtime
 from tidegate.core.samples import Sample
 from tidegate.core.values import Unavailable, VersionId
@@ -119,4 +121,43 @@ class Cluster(Protocol):
 
     async def emit(self, event: Manifest) -> None:
         """Create an `events.k8s.io/v1` Event."""
+        ...
+
+
+class Delivery(StrEnum):
+    """What came of handing a notice over."""
+
+    DELIVERED = "delivered"
+    REFUSED = "refused"  # the receiver never takes it as it is: not tried again
+    FAILED = "failed"  # it could not: tried again
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """A receiver's answer: `detail` for a person, without addresses; `wait` is what it asked for (seconds)."""
+
+    delivery: Delivery
+    detail: str = ""
+    wait: float | None = None
+
+
+class Notifier(Protocol):
+    """Somebody outside who is told of rollouts. Never raises for what a receiver can do wrong: it answers."""
+
+    @property
+    def name(self) -> str:
+        """The receiver in a word, for logs and metrics; no address, which may be a secret."""
+        ...
+
+    @property
+    def wanted(self) -> frozenset[Happening]:
+        """What it wants to hear of."""
+        ...
+
+    async def send(self, notice: Notice) -> Answer:
+        """Hand one notice over. It takes as long as it takes: the caller bounds it, by cancelling."""
+        ...
+
+    async def close(self) -> None:
+        """Release connections."""
         ...

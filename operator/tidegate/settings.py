@@ -2,8 +2,10 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr
+from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from tidegate.core.notice import Happening
 
 
 class Settings(BaseSettings):
@@ -50,7 +52,7 @@ class Settings(BaseSettings):
     @property
     def watched_namespaces(self) -> tuple[str, ...]:
         """The namespaces one by one; none means all of them."""
-        return tuple(name.strip() for name in self.namespaces.split(",") if name.strip())
+        return _listed(self.namespaces)
 
 
 class RegistrySettings(BaseSettings):
@@ -62,3 +64,53 @@ class RegistrySettings(BaseSettings):
     username: str = Field(default="", description="User for basic authentication.")
     password: SecretStr = Field(default=SecretStr(""), description="Password for basic authentication.")
     token: SecretStr = Field(default=SecretStr(""), description="Bearer token, in place of user and password.")
+
+
+def _happenings(names: str) -> str:
+    known = [happening.value for happening in Happening]
+    unknown = [name for name in _listed(names) if name not in known]
+    if unknown:
+        raise ValueError(f"{', '.join(unknown)}: must be of {', '.join(known)}")
+    return names
+
+
+def _address(url: SecretStr) -> SecretStr:
+    scheme, slashes, rest = url.get_secret_value().partition("://")
+    if url.get_secret_value() and not (scheme in {"http", "https"} and slashes and rest.strip("/")):
+        raise ValueError("must be a URL that begins with http:// or https://")
+    return url
+
+
+_Happenings = Annotated[str, AfterValidator(_happenings)]
+_Address = Annotated[SecretStr, AfterValidator(_address)]
+
+
+class NotifySettings(BaseSettings):
+    """Who is told of rollouts. Addresses are secrets: whoever has one may write there."""
+
+    # A wrong address must not be printed either.
+    model_config = SettingsConfigDict(env_prefix="TIDEGATE_NOTIFY_", frozen=True, hide_input_in_errors=True)
+
+    cluster: Annotated[str, Field(pattern=r"^[A-Za-z0-9.-]*$")] = Field(
+        default="", description="Name of this cluster in notices; empty: notices name none."
+    )
+    cloudevents_url: _Address = Field(
+        default=SecretStr(""), description="Where CloudEvents are posted; empty: nowhere."
+    )
+    cloudevents_token: SecretStr = Field(default=SecretStr(""), description="Bearer token sent with them.")
+    cloudevents_events: _Happenings = Field(
+        default="", description="What is sent there, comma separated: started, step, promoted, reverted; empty: all."
+    )
+    slack_url: _Address = Field(
+        default=SecretStr(""), description="Incoming webhook of Slack or the like; empty: nowhere."
+    )
+    slack_events: _Happenings = Field(default="", description="What is sent there, as above.")
+
+
+def happenings(names: str) -> frozenset[Happening]:
+    """The happenings that a setting lists; all of them where it lists none."""
+    return frozenset(Happening(name) for name in _listed(names)) or frozenset(Happening)
+
+
+def _listed(names: str) -> tuple[str, ...]:
+    return tuple(name.strip() for name in names.split(",") if name.strip())

@@ -68,6 +68,13 @@ class Metrics:
         self.events_dropped = self._counter(
             "tidegate_events_dropped_total", "Kubernetes Events not written, by cause: rate or error.", "cause"
         )
+        self.notifications = self._counter(
+            "tidegate_notifications_total",
+            "Notices by receiver and result: delivered, refused (by the receiver), expired (tried for too long), "
+            "dropped (no room in the queue, or the process ended).",
+            "receiver",
+            "result",
+        )
         self.queue = self._gauge("tidegate_queue_depth", "Objects that wait for a pass.")
         self.reverting = self._gauge("tidegate_reverts_in_progress", "Reverts that are being written.")
         self.objects = self._gauge("tidegate_modeldeployments", "Objects known.")

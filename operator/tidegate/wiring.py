@@ -3,17 +3,19 @@
 import asyncio
 import os
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import structlog
 
 from tidegate.adapters.access import Access, get_configuration
 from tidegate.adapters.clock import SteadyClock
+from tidegate.adapters.cloudevents import CloudEvents
 from tidegate.adapters.kube import KubeCluster
 from tidegate.adapters.mlflow import MlflowRegistry
 from tidegate.adapters.pods import PodEvidence
 from tidegate.adapters.prometheus import HttpPrometheus, NoPrometheus
+from tidegate.adapters.slack import Slack
 from tidegate.core.labels import KIND
 from tidegate.core.presets import PresetConfig
 from tidegate.intake.handlers import Intake
@@ -25,6 +27,7 @@ from tidegate.loop.events import EventRecorder
 from tidegate.loop.evidence import EvidenceWatch
 from tidegate.loop.follow import Follower
 from tidegate.loop.metered import MeteredEvidence, MeteredRegistry
+from tidegate.loop.notices import Notices
 from tidegate.loop.observe import Observer
 from tidegate.loop.queue import WorkQueue
 from tidegate.loop.reconcile import Reconciler
@@ -36,8 +39,8 @@ from tidegate.loop.statuses import Statuses
 from tidegate.loop.watchdog import Watchdog
 from tidegate.loop.workers import Workers
 from tidegate.loop.world import World
-from tidegate.ports import Clock, Cluster, Evidence, Prometheus, Registry
-from tidegate.settings import Settings
+from tidegate.ports import Clock, Cluster, Evidence, Notifier, Prometheus, Registry
+from tidegate.settings import NotifySettings, Settings, happenings
 from tidegate.telemetry import Metrics
 
 _log = structlog.get_logger("tidegate")
@@ -55,6 +58,7 @@ class Operator:
         evidence: Evidence,
         clock: Clock,
         prometheus: Prometheus | None = None,
+        notifiers: Sequence[Notifier] = (),
     ) -> None:
         self.prometheus = prometheus or NoPrometheus()
         self.metrics = Metrics()
@@ -78,7 +82,8 @@ class Operator:
         )
         observer = Observer(world=self.world, clock=clock, registry=self.poll, evidence=self.evidence, presets=presets)
         events = EventRecorder(cluster=cluster, clock=clock, metrics=self.metrics, instance=socket.gethostname())
-        announcer = Announcer(events=events, metrics=self.metrics)
+        self.notices = Notices(notifiers, clock=clock, metrics=self.metrics)
+        announcer = Announcer(events=events, notices=self.notices, metrics=self.metrics)
         routes = Routes(cluster=cluster, world=self.world)
         self.reverts = RevertLane(
             observer=observer, routes=routes, queue=self.queue, announcer=announcer, metrics=self.metrics
@@ -130,6 +135,7 @@ class Operator:
             group.create_task(self.relister.run())
             group.create_task(self.poll.run())
             group.create_task(self.watchdog.run())
+            group.create_task(self.notices.run())
             await self.relister.complete.wait()
             for key in self.world.names(KIND):
                 self.queue.add(key)
@@ -139,6 +145,7 @@ class Operator:
         """Let reverts under way end, and everything else be."""
         await self.reverts.stop()
         await self.evidence.close()
+        await self.notices.stop()
 
 
 async def run(settings: Settings) -> None:
@@ -155,6 +162,7 @@ async def run(settings: Settings) -> None:
         evidence=evidence,
         prometheus=prometheus,
         clock=SteadyClock(),
+        notifiers=receivers(NotifySettings()),
     )
     server = IntakeServer(
         host=settings.http_host,
@@ -195,3 +203,15 @@ async def _until_told(operator: Operator, access: Access, settings: Settings) ->
         await work
     except asyncio.CancelledError:
         _log.info("stopped")
+
+
+def receivers(settings: NotifySettings) -> tuple[Notifier, ...]:
+    """Who is told of rollouts."""
+    found: list[Notifier] = []
+    if url := settings.cloudevents_url.get_secret_value():
+        wanted = happenings(settings.cloudevents_events)
+        token = settings.cloudevents_token.get_secret_value()
+        found.append(CloudEvents(url, token=token, wanted=wanted, cluster=settings.cluster))
+    if url := settings.slack_url.get_secret_value():
+        found.append(Slack(url, wanted=happenings(settings.slack_events), cluster=settings.cluster))
+    return tuple(found)

@@ -1,12 +1,14 @@
-"""What is told of a transition after it was carried out: a line in the log, numbers, an Event on the object."""
+"""What is told of a transition after it was carried out: a log line, numbers, an Event on the object, notices."""
 
 import structlog
 
+from tidegate.core.notice import notices
 from tidegate.core.reasons import Reason
 from tidegate.core.record import Record
 from tidegate.core.transition import transition
 from tidegate.core.values import ObjectRef
 from tidegate.loop.events import EventRecorder
+from tidegate.loop.notices import Notices
 from tidegate.telemetry import Metrics
 
 _log = structlog.get_logger("tidegate")
@@ -15,8 +17,9 @@ _log = structlog.get_logger("tidegate")
 class Announcer:
     """Tells of what was done, once."""
 
-    def __init__(self, *, events: EventRecorder, metrics: Metrics) -> None:
+    def __init__(self, *, events: EventRecorder, notices: Notices, metrics: Metrics) -> None:
         self._events = events
+        self._notices = notices
         self._metrics = metrics
 
     async def transition(self, ref: ObjectRef, before: Record, after: Record, reason: Reason, message: str) -> None:
@@ -24,6 +27,7 @@ class Announcer:
         told = transition(ref, before, after, reason, message)
         _log.info("decided", **told.fields())
         self._metrics.decided(reason)
+        self._notices.tell(notices(ref, before, after, reason, message))
         self._metrics.weighed(ref, after)
         for past, result in told.ended:
             self._metrics.rollouts.labels(result=result).observe(max(0.0, past.ended - past.started))

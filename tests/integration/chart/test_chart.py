@@ -14,9 +14,10 @@ from tidegate.adapters.kube import RESOURCES
 from tidegate.core.labels import KIND, ROUTE_KIND
 from tidegate.core.manifests import CHILD_KINDS
 from tidegate.intake.handlers import WATCHED
-from tidegate.settings import RegistrySettings, Settings
+from tidegate.settings import NotifySettings, RegistrySettings, Settings
 
 CREDENTIALS = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", "MLFLOW_TRACKING_USERNAME")
+ADDRESSES = ("CLOUDEVENTS_TOKEN", "CLOUDEVENTS_URL", "SLACK_URL")
 CLUSTER_WIDE = {"ClusterRole", "ClusterRoleBinding"}
 # What makes a value's effect visible that shows only together with another's.
 TOGETHER = {
@@ -169,6 +170,8 @@ def test_default_value_differs_from_the_one_tried() -> None:
         ({"logLevel": "verbose"}, "'/logLevel'"),
         ({"podsImagePullPolicy": "Sometimes"}, "'/podsImagePullPolicy'"),
         ({"rbac.create": "yes"}, "'/rbac/create'"),
+        ({"notifications.slack.events": ["approved"]}, "'/notifications/slack/events/0'"),
+        ({"notifications.cluster": "prod eu"}, "'/notifications/cluster'"),
         ({"runtime.image": ""}, "'/runtime/image'"),
         ({"imagePullSecrets": ["regcred"]}, "'/imagePullSecrets/0'"),
         ({"podLabels": {"a": 1}}, "'/podLabels/a'"),
@@ -184,7 +187,9 @@ def test_schema_refuses_with_the_path(helm: Helm, values: Mapping[str, Any], sai
 def test_every_setting_is_a_variable_of_the_pod_and_no_other_is(helm: Helm) -> None:
     wanted = {f"TIDEGATE_{name.upper()}" for name in Settings.model_fields}
     wanted |= {f"MLFLOW_TRACKING_{name.upper()}" for name in RegistrySettings.model_fields}
-    assert set(environment(helm.render({"registry.existingSecret": "mlflow"}))) == wanted
+    wanted |= {f"TIDEGATE_NOTIFY_{name.upper()}" for name in NotifySettings.model_fields}
+    secrets = {"registry.existingSecret": "mlflow", "notifications.existingSecret": "receivers"}
+    assert set(environment(helm.render(secrets))) == wanted
 
 
 def test_chart_defaults_are_the_settings_own(helm: Helm, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -213,6 +218,8 @@ def test_values_arrive_in_the_settings(helm: Helm, monkeypatch: pytest.MonkeyPat
         api_timeout=2.5,
     )
     assert registry.uri == "https://mlflow.example.com/tracking"
+    told = NotifySettings()
+    assert (told.cluster, told.cloudevents_events, told.slack_events) == ("prod-eu", "promoted,reverted", "reverted")
 
 
 def test_credentials_are_referred_to_and_may_be_any_of_the_keys(helm: Helm) -> None:
@@ -220,6 +227,14 @@ def test_credentials_are_referred_to_and_may_be_any_of_the_keys(helm: Helm) -> N
     for name in CREDENTIALS:
         assert variables[name] == {"secretKeyRef": {"name": "mlflow", "key": name, "optional": True}}
     assert not set(CREDENTIALS) & set(environment(helm.render()))
+
+
+def test_addresses_of_receivers_are_referred_to_and_may_be_any_of_the_keys(helm: Helm) -> None:
+    variables = environment(helm.render({"notifications.existingSecret": "receivers"}))
+    for name in ADDRESSES:
+        reference = {"secretKeyRef": {"name": "receivers", "key": name, "optional": True}}
+        assert variables[f"TIDEGATE_NOTIFY_{name}"] == reference
+    assert not {f"TIDEGATE_NOTIFY_{name}" for name in ADDRESSES} & set(environment(helm.render()))
 
 
 def granted(rules: list[dict[str, Any]]) -> set[tuple[str, str, str]]:

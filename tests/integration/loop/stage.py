@@ -7,6 +7,7 @@ from typing import Any
 
 from tests.fakes.cluster import FakeCluster, Fault, Write
 from tests.fakes.evidence import FakeEvidence
+from tests.fakes.notifier import FakeNotifier
 from tests.fakes.registry import FakeRegistry
 from tests.integration.loop.actors import Gateway, Kubelet, Traffic, backends, version_of
 from tests.integration.loop.books import Books
@@ -114,6 +115,7 @@ class Stage:
         self.operator: Operator | None = None
         self.line: Line | None = None
         self.lives = 0
+        self.notifiers: list[FakeNotifier] = []
         self.writes: list[Write] = []
         self.blind = False
         self.changes = 0
@@ -132,7 +134,12 @@ class Stage:
         line.faults, line.writes = self.faults, self.writes
         self.line = line
         self.operator = Operator(
-            settings=self.settings, cluster=line, registry=self.registry, evidence=self.evidence, clock=self.clock
+            settings=self.settings,
+            cluster=line,
+            registry=self.registry,
+            evidence=self.evidence,
+            clock=self.clock,
+            notifiers=self.notifiers,
         )
         self._work = asyncio.create_task(self.operator.run(), name=f"operator {self.lives}")
 

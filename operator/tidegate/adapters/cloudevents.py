@@ -1,0 +1,74 @@
+"""Notices as CloudEvents 1.0 over HTTP, in structured mode (one JSON document; CloudEvents HTTP binding, 3.2)."""
+
+import json
+from datetime import UTC, datetime
+from typing import Any
+
+from tidegate.adapters.webhooks import Webhook
+from tidegate.core.labels import API_VERSION
+from tidegate.core.notice import Happening, Notice
+from tidegate.ports import Answer
+
+CONTENT_TYPE = "application/cloudevents+json; charset=utf-8"
+#: What each event's type begins with: the reversed domain, as the specification asks for.
+TYPE = "dev.tidegate.rollout"
+
+
+class CloudEvents:
+    """`ports.Notifier` for whatever takes CloudEvents: a broker, an event mesh, a function."""
+
+    name = "cloudevents"
+
+    def __init__(self, url: str, *, token: str = "", wanted: frozenset[Happening], cluster: str = "") -> None:
+        headers = {"Content-Type": CONTENT_TYPE}
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
+        self._webhook = Webhook(url, headers)
+        self._cluster = cluster
+        self._wanted = wanted
+
+    @property
+    def wanted(self) -> frozenset[Happening]:
+        """See the port."""
+        return self._wanted
+
+    async def send(self, notice: Notice) -> Answer:
+        """See the port."""
+        return await self._webhook.post(json.dumps(render(notice, cluster=self._cluster)).encode())
+
+    async def close(self) -> None:
+        """See the port."""
+        await self._webhook.close()
+
+
+def render(notice: Notice, *, cluster: str = "") -> dict[str, Any]:
+    """The event as JSON values. `source` and `id` together name it once and for all (CloudEvents 1.0, 3.1)."""
+    version = notice.revision.version
+    path = f"/apis/{API_VERSION}/namespaces/{notice.ref.namespace}/modeldeployments/{notice.ref.name}"
+    moment = datetime.fromtimestamp(notice.at, tz=UTC).isoformat(timespec="milliseconds")
+    return {
+        "specversion": "1.0",
+        "id": notice.id,
+        "source": f"//{cluster}{path}" if cluster else path,
+        "type": f"{TYPE}.{notice.happening}",
+        "subject": notice.revision.name,
+        "time": moment.replace("+00:00", "Z"),
+        # Extension "partitioning": what keeps the events of one object in order behind a broker.
+        "partitionkey": notice.ref.uid,
+        "datacontenttype": "application/json",
+        "data": {
+            "namespace": notice.ref.namespace,
+            "name": notice.ref.name,
+            "uid": notice.ref.uid,
+            "model": version.model,
+            "registry": version.registry,
+            "version": version.number,
+            "revision": notice.revision.name,
+            "attempt": notice.attempt,
+            "weight": notice.weight,
+            "stableVersion": notice.stable.version.number if notice.stable else None,
+            "reason": notice.reason.value,
+            "message": notice.message,
+            "rejected": notice.rejects,
+        },
+    }
