@@ -3,6 +3,7 @@
 TidegateError
 ├── InvalidSpec          the user's words can't be carried out; `findings` name fields and remedies. Not retried
 ├── UnreadableRecord     a record of another format or written by somebody else. Nothing may be concluded from it: hold
+├── NotLeading           only the leader may write that, and this replica is not. Left to the leader
 └── ClusterError         the Kubernetes API did not do what it was asked
     ├── Refused          it never will as asked (403, 422, admission). Retried slowly
     ├── Unreachable      it could not (5xx, 429, timeouts, connection). Retried soon
@@ -25,6 +26,10 @@ class InvalidSpec(TidegateError):  # noqa: N818 (named for the condition's reaso
 
 class UnreadableRecord(TidegateError):  # noqa: N818
     """A record of another format, or not written by Tidegate. Nothing may be concluded from it."""
+
+
+class NotLeading(TidegateError):  # noqa: N818
+    """Only the leader may write that, and this replica does not lead (any more)."""
 
 
 class ClusterError(TidegateError):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
 
+from tidegate.core.election import Lease
 from tidegate.core.evidence import Reading, Unreadable
 from tidegate.core.notice import Happening, Notice
 from tidegate.core.plan import MetricsFormat, Pointer, Runtime
@@ -160,4 +161,22 @@ class Notifier(Protocol):
 
     async def close(self) -> None:
         """Release connections."""
+        ...
+
+
+class Leases(Protocol):
+    """The one Lease that all replicas compete for. Errors are those of `tidegate.errors`."""
+
+    async def read(self) -> Lease | None:
+        """Read it from the API server itself (not a cache); None where there is none."""
+        ...
+
+    async def write(self, lease: Lease) -> Lease:
+        """Write it if it is still at `lease.version`; without a version, make it.
+
+        Returns what stands there now, with its new version.
+
+        Raises:
+            Conflict: somebody else wrote, made or deleted it. Nothing was written.
+        """
         ...

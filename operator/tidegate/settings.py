@@ -48,6 +48,14 @@ class Settings(BaseSettings):
     api_timeout: Annotated[float, Field(gt=0, le=60)] = Field(
         default=5.0, description="Seconds that one request to the Kubernetes API may take."
     )
+    lease_name: str = Field(
+        default="tidegate",
+        description="Name of the Lease by which replicas agree on who leads: one for each installation.",
+    )
+    lease_namespace: str = Field(default="", description="Namespace of that Lease; empty means the pod's own.")
+    lease_seconds: Annotated[int, Field(ge=2, le=60)] = Field(
+        default=4, description="Seconds without a renewal after which another replica takes over."
+    )
 
     @property
     def watched_namespaces(self) -> tuple[str, ...]:

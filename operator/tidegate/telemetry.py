@@ -76,6 +76,7 @@ class Metrics:
             "result",
         )
         self.queue = self._gauge("tidegate_queue_depth", "Objects that wait for a pass.")
+        self.leader = self._gauge("tidegate_leader", "1 while this replica leads, else 0.")
         self.reverting = self._gauge("tidegate_reverts_in_progress", "Reverts that are being written.")
         self.objects = self._gauge("tidegate_modeldeployments", "Objects known.")
         self.loop_lag = self._histogram(

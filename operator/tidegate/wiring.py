@@ -3,19 +3,22 @@
 import asyncio
 import os
 import socket
+import uuid
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import structlog
 
-from tidegate.adapters.access import Access, get_configuration
+from tidegate.adapters.access import Access, get_configuration, own_namespace
 from tidegate.adapters.clock import SteadyClock
 from tidegate.adapters.cloudevents import CloudEvents
 from tidegate.adapters.kube import KubeCluster
+from tidegate.adapters.lease import KubeLease
 from tidegate.adapters.mlflow import MlflowRegistry
 from tidegate.adapters.pods import PodEvidence
 from tidegate.adapters.prometheus import HttpPrometheus, NoPrometheus
 from tidegate.adapters.slack import Slack
+from tidegate.core.election import Terms
 from tidegate.core.labels import KIND
 from tidegate.core.presets import PresetConfig
 from tidegate.intake.handlers import Intake
@@ -25,7 +28,9 @@ from tidegate.loop.announce import Announcer
 from tidegate.loop.children import Children
 from tidegate.loop.events import EventRecorder
 from tidegate.loop.evidence import EvidenceWatch
+from tidegate.loop.fence import Fence, Fenced
 from tidegate.loop.follow import Follower
+from tidegate.loop.lease import Elector
 from tidegate.loop.metered import MeteredEvidence, MeteredRegistry
 from tidegate.loop.notices import Notices
 from tidegate.loop.observe import Observer
@@ -35,15 +40,18 @@ from tidegate.loop.registry import RegistryPoll
 from tidegate.loop.relist import Relister
 from tidegate.loop.reverts import RevertLane
 from tidegate.loop.routes import Routes
+from tidegate.loop.standby import Standby
 from tidegate.loop.statuses import Statuses
 from tidegate.loop.watchdog import Watchdog
 from tidegate.loop.workers import Workers
 from tidegate.loop.world import World
-from tidegate.ports import Clock, Cluster, Evidence, Notifier, Prometheus, Registry
+from tidegate.ports import Clock, Cluster, Evidence, Leases, Notifier, Prometheus, Registry
 from tidegate.settings import NotifySettings, Settings, happenings
 from tidegate.telemetry import Metrics
 
 _log = structlog.get_logger("tidegate")
+#: Seconds that reverts under way get to end before the lease is left to another replica, which does what is left.
+REVERTS_END = 2.0
 
 
 class Operator:
@@ -57,14 +65,18 @@ class Operator:
         registry: Registry,
         evidence: Evidence,
         clock: Clock,
+        leases: Leases,
         prometheus: Prometheus | None = None,
         notifiers: Sequence[Notifier] = (),
     ) -> None:
         self.prometheus = prometheus or NoPrometheus()
         self.metrics = Metrics()
+        self.fence = Fence()
+        leading = Fenced(cluster, self.fence)
         self.world = World()
         self.metrics.objects.set_function(lambda: len(self.world.names(KIND)))
         self.queue = WorkQueue(clock.monotonic)
+        self.queue.shut()
         self.metrics.queue.set_function(lambda: len(self.queue))
         self.watchdog = Watchdog(queue=self.queue, clock=clock, metrics=self.metrics)
         registry = MeteredRegistry(registry, self.metrics)
@@ -84,15 +96,15 @@ class Operator:
         events = EventRecorder(cluster=cluster, clock=clock, metrics=self.metrics, instance=socket.gethostname())
         self.notices = Notices(notifiers, clock=clock, metrics=self.metrics)
         announcer = Announcer(events=events, notices=self.notices, metrics=self.metrics)
-        routes = Routes(cluster=cluster, world=self.world)
+        routes = Routes(cluster=cluster, leading=leading, world=self.world)
         self.reverts = RevertLane(
             observer=observer, routes=routes, queue=self.queue, announcer=announcer, metrics=self.metrics
         )
         self.reconciler = Reconciler(
             observer=observer,
-            children=Children(cluster=cluster, world=self.world),
+            children=Children(cluster=leading, world=self.world),
             routes=routes,
-            statuses=Statuses(cluster=cluster, world=self.world, clock=clock, evidence=self.evidence, queue=self.queue),
+            statuses=Statuses(cluster=leading, world=self.world, clock=clock, evidence=self.evidence, queue=self.queue),
             follower=Follower(evidence=self.evidence, registry=self.poll, world=self.world),
             reverts=self.reverts,
             announcer=announcer,
@@ -106,6 +118,17 @@ class Operator:
         self.relister = Relister(
             cluster=cluster, world=self.world, namespaces=settings.watched_namespaces, changed=self.queue.add
         )
+        self.standby = Standby(cluster=cluster, world=self.world, observer=observer, reverts=self.reverts)
+        self.elector = Elector(
+            leases=leases,
+            clock=clock,
+            identity=f"{socket.gethostname()}_{uuid.uuid4()}",
+            terms=Terms.of(settings.lease_seconds),
+            fence=self.fence,
+            lead=self._lead,
+            rest=self._rest,
+        )
+        self.metrics.leader.set_function(lambda: float(self.elector.leads))
 
     def look(self, key: str) -> None:
         """Something was told of an object: a cause to revert goes at once, everything else in turn."""
@@ -122,28 +145,52 @@ class Operator:
 
     def _told(self, key: str | None) -> None:
         # Before everything was listed a missing object means nothing.
-        if key is not None and self.relister.complete.is_set():
-            self.look(key)
+        if key is None or not self.relister.complete.is_set():
+            return
+        if self.fence.open:
+            self.reverts.look(key)
+        else:
+            self.standby.told(key)
+        self.queue.add(key)
 
     def _changed(self, keys: Iterable[str]) -> None:
         for key in keys:
             self.look(key)
 
     async def run(self) -> None:
-        """List, then work until cancelled."""
+        """List, then stand by and lead in turns until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self.relister.run())
-            group.create_task(self.poll.run())
             group.create_task(self.watchdog.run())
             group.create_task(self.notices.run())
             await self.relister.complete.wait()
-            for key in self.world.names(KIND):
-                self.queue.add(key)
-            group.create_task(self.workers.run())
+            self._rest()
+            await self.elector.run()
+
+    async def _lead(self) -> None:
+        """What only the leader does: ask the registry, read evidence, and decide. Begins with everything there is."""
+        self.queue.open()
+        for key in self.world.names(KIND):
+            self.look(key)
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self.poll.run())
+                group.create_task(self.workers.run())
+        finally:
+            self.queue.shut()
+            await self.evidence.close()
+
+    def _rest(self) -> None:
+        """Another replica leads: it shows how objects stand, and what it does not see to this one does."""
+        for key in self.world.names(KIND):
+            self.metrics.forget(key)
+            self.standby.told(key)
 
     async def stop(self) -> None:
-        """Let reverts under way end, and everything else be."""
-        await self.reverts.stop()
+        """After `run` ended: let reverts under way end, then leave the lease to another replica."""
+        await self.reverts.stop(REVERTS_END)
+        await self.elector.release()
+        await self.standby.close()
         await self.evidence.close()
         await self.notices.stop()
 
@@ -163,6 +210,7 @@ async def run(settings: Settings) -> None:
         prometheus=prometheus,
         clock=SteadyClock(),
         notifiers=receivers(NotifySettings()),
+        leases=KubeLease(cluster, namespace=settings.lease_namespace or own_namespace(), name=settings.lease_name),
     )
     server = IntakeServer(
         host=settings.http_host,
@@ -175,7 +223,6 @@ async def run(settings: Settings) -> None:
     try:
         await _until_told(operator, access, settings)
     finally:
-        await operator.stop()
         await server.stop()
         await evidence.close()
         await prometheus.close()
@@ -192,17 +239,26 @@ def _prometheus(settings: Settings) -> Prometheus:
 
 
 async def _until_told(operator: Operator, access: Access, settings: Settings) -> None:
-    stop = asyncio.Event()
-    work = asyncio.create_task(operator.run(), name="work")
-    # A loop that died must take the process with it: the kubelet starts a new one.
-    work.add_done_callback(lambda _: stop.set())
+    told, over = asyncio.Event(), asyncio.Event()
     intake = Intake(seen=operator.seen, gone=operator.gone)
-    await run_informer(intake, access, namespaces=settings.watched_namespaces, stop=stop)
+    watches = asyncio.create_task(
+        run_informer(intake, access, namespaces=settings.watched_namespaces, stop=over, on_signal=told.set),
+        name="watches",
+    )
+    work = asyncio.create_task(operator.run(), name="work")
+    # A loop or watches that died must take the process with them: the kubelet starts a new one.
+    for task in (watches, work):
+        task.add_done_callback(lambda _: told.set())
+    await told.wait()
+    # The lease first: kopf takes seconds to end.
     work.cancel()
-    try:
-        await work
-    except asyncio.CancelledError:
-        _log.info("stopped")
+    await asyncio.gather(work, return_exceptions=True)
+    await operator.stop()
+    over.set()
+    await watches
+    if not work.cancelled():
+        work.result()
+    _log.info("stopped")
 
 
 def receivers(settings: NotifySettings) -> tuple[Notifier, ...]:

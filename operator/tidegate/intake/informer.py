@@ -2,7 +2,9 @@
 
 import asyncio
 import itertools
-from collections.abc import Collection, Iterator
+import signal
+import threading
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 import kopf
@@ -66,8 +68,15 @@ def informer_settings() -> kopf.OperatorSettings:
     return settings
 
 
-async def run_informer(intake: Intake, access: Access, *, namespaces: Collection[str], stop: asyncio.Event) -> None:
-    """Watch until `stop` is set or the process is told to end (SIGTERM, SIGINT)."""
+async def run_informer(
+    intake: Intake,
+    access: Access,
+    *,
+    namespaces: Collection[str],
+    stop: asyncio.Event,
+    on_signal: Callable[[], None] | None = None,
+) -> None:
+    """Watch until `stop` is set. `on_signal` is called at SIGTERM and SIGINT; without it they end the watches."""
     registry = kopf.OperatorRegistry()
     register(registry, intake)
 
@@ -79,7 +88,8 @@ async def run_informer(intake: Intake, access: Access, *, namespaces: Collection
         await asyncio.sleep(LOGIN_AGAIN if next(logins) else 0.0)
         return kopf.AiohttpSession(server=access.server, aiohttp_session=access.share())
 
-    await kopf.operator(
+    others = asyncio.all_tasks()
+    tasks = await kopf.spawn_tasks(
         registry=registry,
         settings=informer_settings(),
         standalone=True,
@@ -87,3 +97,8 @@ async def run_informer(intake: Intake, access: Access, *, namespaces: Collection
         namespaces=namespaces,
         stop_flag=stop,
     )
+    if on_signal is not None and threading.current_thread() is threading.main_thread():
+        # In the place of kopf's own handlers, which would end everything in this loop in no order.
+        for number in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(number, on_signal)
+    await kopf.run_tasks(tasks, ignored=others)

@@ -27,6 +27,8 @@ from tidegate.loop.world import World
 from tidegate.ports import Clock, Manifest
 
 DECODED = 512  # records kept decoded
+#: How a record with a rollout reads. Within a text its quotes would be escaped.
+_ROLLOUT = '"rollout":'
 _ON_ROUTE = (
     f"the HTTPRoute's annotation {RECORD}",
     "run the version that wrote it, put it back, or delete the HTTPRoute (made anew with all traffic on stable)",
@@ -100,6 +102,11 @@ class Observer:
             known=self._known(key),
             unreadable=unreadable,
         )
+
+    def rolling(self, key: str) -> bool:
+        """Whether the route's record has a rollout. Asked for every event, so it is looked for and not decoded."""
+        route = self._world.get(ROUTE_KIND, key)
+        return route is not None and _ROLLOUT in (route["metadata"].get("annotations") or {}).get(RECORD, "")
 
     def forget(self, key: str) -> None:
         """The object is gone."""

@@ -23,12 +23,27 @@ class WorkQueue:
         self._later: list[tuple[float, str]] = []
         self._due: dict[str, float] = {}
         self._wake = asyncio.Event()
+        self._open = True
 
     def __len__(self) -> int:
         return len(self._ready)
 
+    def open(self) -> None:
+        """Somebody works from here on; whoever begins adds everything that there is."""
+        self._open = True
+
+    def shut(self) -> None:
+        """Nobody works here any more: what waits is dropped, and nothing more is taken."""
+        self._open = False
+        self._ready.clear()
+        self._again.clear()
+        self._later.clear()
+        self._due.clear()
+
     def add(self, key: str) -> None:
         """Ask for a pass as soon as a worker is free."""
+        if not self._open:
+            return
         if key in self._working:
             self._again.add(key)
             return
@@ -37,6 +52,8 @@ class WorkQueue:
 
     def add_after(self, key: str, delay: float) -> None:
         """Ask for a pass in `delay` seconds; an earlier wish of the same key stands."""
+        if not self._open:
+            return
         due = asyncio.get_running_loop().time() + max(0.0, delay)
         if self._due.get(key, float("inf")) <= due:
             return

@@ -81,12 +81,10 @@ class Reconciler:
             self._forget(key)
             return
         if snapshot.unreadable is not None:
-            self._reverts.watch(key, rolling=False)
             self._follower.rest(key)
             self._metrics.stands(snapshot.ref, Reason.RECORD_UNREADABLE, stalled=True)
             await self._statuses.fail(snapshot, Reason.RECORD_UNREADABLE, snapshot.unreadable)
             return
-        self._reverts.watch(key, rolling=snapshot.seen.record.rollout is not None)
         if isinstance(snapshot.plan, InvalidSpec):
             self._follower.rest(key)
             self._reverts.look(key)
@@ -107,7 +105,6 @@ class Reconciler:
         self._metrics.stands(snapshot.ref, decision.reason, stalled=decision.stalled)
         if decision.record != before:
             await self._announcer.transition(snapshot.ref, before, decision.record, decision.reason, decision.message)
-        self._reverts.watch(snapshot.key, rolling=decision.record.rollout is not None)
         known = self._frozen(plan, decision.record, snapshot.known)
         self._follower.follow(snapshot.key, snapshot.body, plan, decision.record, known)
         now = self._observer.snapshot(snapshot.key)
@@ -124,7 +121,8 @@ class Reconciler:
         if snapshot.seen.taken_by is not None:
             # The host is another's by now. What still stands there of ours may lose weight, nothing else.
             if record != before and snapshot.route is not None:
-                await self._routes.revert(snapshot.route, record)
+                write = self._routes.revert if lowers(before, record) else self._routes.note
+                await write(snapshot.route, record)
             return None
         known = self._frozen(plan, record, snapshot.known)
         try:
@@ -169,7 +167,6 @@ class Reconciler:
             self._queue.add_after(snapshot.key, TAKEN_AGAIN)
 
     def _forget(self, key: str) -> None:
-        self._reverts.watch(key, rolling=False)
         self._agreed.pop(key, None)
         self._observer.forget(key)
         self._follower.forget(key)

@@ -91,7 +91,10 @@ class RegistryPoll:
         return read.last if read else None
 
     async def run(self) -> None:
-        """Poll until cancelled."""
+        """Poll until cancelled. What an earlier run was told is not taken for known: everything is read at once."""
+        self._reads.clear()
+        if self._keys:
+            self._new.set()
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._read_new())
             tasks.create_task(self._read_all())

@@ -39,19 +39,18 @@ class RevertLane:
         self._queue = queue
         self._announcer = announcer
         self._metrics = metrics
-        self._rolling: set[str] = set()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._again: set[str] = set()
         self._stopping = asyncio.Event()
         metrics.reverting.set_function(lambda: len(self._tasks))
 
-    def watch(self, key: str, *, rolling: bool) -> None:
-        """Say whether an object has a rollout that could be reverted."""
-        (self._rolling.add if rolling else self._rolling.discard)(key)
+    def rolling(self, key: str) -> bool:
+        """Whether an object has a rollout that could be reverted, by its route: on every replica, leader or not."""
+        return self._observer.rolling(key)
 
     def look(self, key: str) -> None:
         """Something was told of this object: revert if there is a cause. Returns at once."""
-        if key not in self._rolling:
+        if not self.rolling(key):
             return
         if key in self._tasks:
             self._again.add(key)
@@ -105,10 +104,11 @@ class RevertLane:
         with suppress(TimeoutError):
             await asyncio.wait_for(self._stopping.wait(), seconds)
 
-    async def stop(self) -> None:
-        """Let what is being written be written; what failed is left to the next process."""
+    async def stop(self, within: float) -> None:
+        """Let what is being written be written, for so many seconds; what failed is left to the next process."""
         self._stopping.set()
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        if self._tasks:
+            await asyncio.wait(self._tasks.values(), timeout=within)
 
 
 def wanted_revert(snapshot: Snapshot) -> tuple[Record, Reason, str] | None:

@@ -13,10 +13,14 @@ from tidegate.ports import Cluster, Manifest
 
 
 class Routes:
-    """Writes routes, and keeps the cache as new as the answers."""
+    """Writes routes, and keeps the cache as new as the answers.
 
-    def __init__(self, *, cluster: Cluster, world: World) -> None:
+    `cluster` takes what any replica may write, `leading` what only the leader may.
+    """
+
+    def __init__(self, *, cluster: Cluster, leading: Cluster, world: World) -> None:
         self._cluster = cluster
+        self._leading = leading
         self._world = world
 
     async def ensure(self, plan: Plan, record: Record, live: Manifest | None) -> bool:
@@ -24,6 +28,7 @@ class Routes:
 
         Raises:
             Conflict: the route is another than `live`; the cache holds the newest one then.
+            NotLeading: this replica may not.
         """
         versions = {revision.name: revision.version.number for revision in record.revisions()}
         meta = live["metadata"] if live is not None else {}
@@ -39,20 +44,30 @@ class Routes:
             return False
         if live is None:
             await self._must_be_missing(plan)
-        await self._write(wanted)
+        await self._write(self._leading, wanted)
         return True
 
     async def revert(self, live: Manifest, record: Record) -> None:
         """The one write of a revert: the live route with other weights and the record that says why.
 
+        Any replica may do it.
+
         Raises:
             Conflict: as in `ensure`.
         """
-        await self._write(reweighted(live, record.weights(), encode(record)))
+        await self._write(self._cluster, reweighted(live, record.weights(), encode(record)))
 
-    async def _write(self, wanted: Manifest) -> None:
+    async def note(self, live: Manifest, record: Record) -> None:
+        """Write a record that takes no weight away onto the live route, and leave the rest of it.
+
+        Raises:
+            Conflict, NotLeading: as in `ensure`.
+        """
+        await self._write(self._leading, reweighted(live, record.weights(), encode(record)))
+
+    async def _write(self, cluster: Cluster, wanted: Manifest) -> None:
         try:
-            self._world.put(await self._cluster.apply(wanted))
+            self._world.put(await cluster.apply(wanted))
         except Conflict:
             await self.refresh(wanted["metadata"]["namespace"], wanted["metadata"]["name"])
             raise

@@ -4,7 +4,7 @@ import asyncio
 
 import structlog
 
-from tidegate.errors import ClusterError, Conflict
+from tidegate.errors import ClusterError, Conflict, NotLeading
 from tidegate.loop.queue import WorkQueue
 from tidegate.loop.reconcile import Reconciler
 from tidegate.telemetry import Metrics
@@ -49,6 +49,10 @@ class Workers:
             self._metrics.conflicts.inc()
             self._queue.add(key)
             return "conflict"
+        except NotLeading:
+            # The lease ran out under this pass; the leader's passes go on from what stands on the route.
+            self._queue.add(key)
+            return "not leading"
         except ClusterError as error:
             self._again(key)
             _log.warning("pass failed", object=key, error=str(error))

@@ -84,6 +84,7 @@ class Question:
     resource: str
     group: str = ""
     namespace: str = TEAM
+    name: str = ""
 
     def review(self) -> dict[str, Any]:
         resource, _, subresource = self.resource.partition("/")
@@ -93,6 +94,7 @@ class Question:
             "group": self.group,
             "resource": resource,
             "subresource": subresource,
+            "name": self.name,
         }
         spec = {"user": ACCOUNT, "resourceAttributes": asked}
         return {"apiVersion": "authorization.k8s.io/v1", "kind": "SubjectAccessReview", "spec": spec}
@@ -127,6 +129,10 @@ def rights(request: pytest.FixtureRequest, server: LightCluster, helm: Helm) -> 
     wait_until(lambda: allowed(server, known) == [])
 
 
+def lease(verb: str, name: str) -> Question:
+    return Question(verb, "leases", "coordination.k8s.io", NAMESPACE, name)
+
+
 @pytest.mark.usefixtures("rights")
 def test_account_may_do_its_work(server: LightCluster) -> None:
     needed = [
@@ -138,6 +144,7 @@ def test_account_may_do_its_work(server: LightCluster) -> None:
     needed += [Question("list", "modeldeployments", GROUP), Question("watch", "modeldeployments", GROUP)]
     needed += [Question("patch", "modeldeployments/status", GROUP), Question("create", "events", "events.k8s.io")]
     needed += [Question("watch", "pods"), Question("watch", "endpointslices", "discovery.k8s.io")]
+    needed += [lease(verb, f"{RELEASE}-tidegate") for verb in ("get", "patch")] + [lease("create", "")]
     assert allowed(server, needed) == needed
 
 
@@ -155,6 +162,10 @@ def test_account_may_do_nothing_else(server: LightCluster) -> None:
         Question("create", "pods/exec"),
         Question("create", "serviceaccounts/token"),
         Question("create", "rolebindings", "rbac.authorization.k8s.io"),
+        lease("patch", "another"),
+        lease("list", ""),
+        lease("delete", f"{RELEASE}-tidegate"),
+        Question("create", "leases", "coordination.k8s.io"),
     ]
     assert allowed(server, forbidden) == []
 

@@ -61,19 +61,46 @@ def test_lint_finds_nothing(helm: Helm, values: Mapping[str, Any]) -> None:
     assert not re.search(r"\[(WARNING|ERROR)\]", done.stdout), done.stdout
 
 
-def test_default_installation_is_one_operator_with_cluster_wide_rights(helm: Helm) -> None:
+def test_default_installation_is_two_replicas_with_cluster_wide_rights_and_one_lease(helm: Helm) -> None:
     items = helm.render()
     kinds = sorted(item["kind"] for item in items)
-    assert kinds == ["ClusterRole"] * 3 + ["ClusterRoleBinding", "Deployment", "Service", "ServiceAccount"]
-    deployment = only(items, "Deployment")
-    assert (deployment["spec"]["replicas"], deployment["spec"]["strategy"]) == (1, {"type": "Recreate"})
+    rights = ["ClusterRole"] * 3 + ["ClusterRoleBinding"]
+    assert kinds == [
+        *rights, "Deployment", "PodDisruptionBudget", "Role", "RoleBinding", "Service", "ServiceAccount",
+    ]  # fmt: skip
+    spec = only(items, "Deployment")["spec"]
+    assert (spec["replicas"], spec["strategy"]["rollingUpdate"]) == (2, {"maxUnavailable": 0, "maxSurge": 1})
+
+
+def test_pods_prefer_different_nodes_and_zones_and_start_without(helm: Helm) -> None:
+    spread = only(helm.render(), "Deployment")["spec"]["template"]["spec"]["topologySpreadConstraints"]
+    assert [(one["topologyKey"], one["whenUnsatisfiable"]) for one in spread] == [
+        ("kubernetes.io/hostname", "ScheduleAnyway"), ("topology.kubernetes.io/zone", "ScheduleAnyway"),
+    ]  # fmt: skip
+
+
+def test_a_drained_node_takes_one_of_two_pods_and_a_lone_one_is_not_held_fast(helm: Helm) -> None:
+    assert only(helm.render(), "PodDisruptionBudget")["spec"]["maxUnavailable"] == 1
+    assert "PodDisruptionBudget" not in {item["kind"] for item in helm.render({"replicas": 1})}
+
+
+def test_the_lease_is_one_by_name_in_the_releases_namespace(helm: Helm) -> None:
+    items = helm.render()
+    role, variables = only(items, "Role"), environment(items)
+    assert role["metadata"]["namespace"] == variables["TIDEGATE_LEASE_NAMESPACE"] == NAMESPACE
+    named, making = role["rules"]
+    assert named["resourceNames"] == [variables["TIDEGATE_LEASE_NAME"]]
+    assert (named["verbs"], making["verbs"]) == (["get", "patch"], ["create"])
+    assert {*named["resources"], *making["resources"]} == {"leases"}
+    assert only(items, "RoleBinding")["roleRef"]["name"] == role["metadata"]["name"]
 
 
 def test_namespaced_installation_needs_nothing_of_the_cluster(helm: Helm) -> None:
     items = helm.render({"namespaces": ["team-a", "team-b"], "rbac.aggregate": False})
     assert not CLUSTER_WIDE & {item["kind"] for item in items}
     for kind in ("Role", "RoleBinding"):
-        assert [item["metadata"]["namespace"] for item in items if item["kind"] == kind] == ["team-a", "team-b"]
+        found = [item["metadata"]["namespace"] for item in items if item["kind"] == kind]
+        assert found == ["team-a", "team-b", NAMESPACE]
     bindings = [item for item in items if item["kind"] == "RoleBinding"]
     account = {"kind": "ServiceAccount", "name": f"{RELEASE}-tidegate", "namespace": NAMESPACE}
     assert all(binding["subjects"] == [account] for binding in bindings)
@@ -99,6 +126,8 @@ def test_selectors_match_the_operators_pod_and_never_a_models(helm: Helm) -> Non
         deployment["selector"]["matchLabels"],
         only(items, "Service")["spec"]["selector"],
         only(items, "NetworkPolicy")["spec"]["podSelector"]["matchLabels"],
+        only(items, "PodDisruptionBudget")["spec"]["selector"]["matchLabels"],
+        *[one["labelSelector"]["matchLabels"] for one in deployment["template"]["spec"]["topologySpreadConstraints"]],
     ]
     assert all(selector == selectors[0] for selector in selectors)
     assert selectors[0].items() <= labels.items()
@@ -159,6 +188,8 @@ def test_default_value_differs_from_the_one_tried() -> None:
         ({"workers": "many"}, "'/workers'"),
         ({"workers": 0}, "'/workers'"),
         ({"apiTimeout": 0}, "'/apiTimeout'"),
+        ({"replicas": -1}, "'/replicas'"),
+        ({"leaseSeconds": 1}, "'/leaseSeconds'"),
         ({"registry.uri": "mlflow:5000"}, "'/registry/uri'"),
         ({"registry.interval": -1}, "'/registry/interval'"),
         ({"pods.trackingUri": "ftp://mlflow"}, "'/pods/trackingUri'"),
@@ -195,6 +226,8 @@ def test_every_setting_is_a_variable_of_the_pod_and_no_other_is(helm: Helm) -> N
 def test_chart_defaults_are_the_settings_own(helm: Helm, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
     own, registry = Settings(), RegistrySettings()
+    # The lease alone is named after the release, so that two of them don't share one.
+    own = own.model_copy(update={"lease_name": f"{RELEASE}-tidegate", "lease_namespace": NAMESPACE})
     assert settings_under(environment(helm.render()), monkeypatch) == (own, registry)
 
 
@@ -216,6 +249,9 @@ def test_values_arrive_in_the_settings(helm: Helm, monkeypatch: pytest.MonkeyPat
         log_format="console",
         log_level="debug",
         api_timeout=2.5,
+        lease_name="tide",
+        lease_namespace=NAMESPACE,
+        lease_seconds=15,
     )
     assert registry.uri == "https://mlflow.example.com/tracking"
     told = NotifySettings()
@@ -272,7 +308,10 @@ def test_rights_are_what_the_code_uses_and_no_more(helm: Helm) -> None:
 
 
 def test_rights_in_a_namespace_are_the_same(helm: Helm) -> None:
-    role = only(helm.render({"namespaces": ["team-a"], "rbac.aggregate": False}), "Role")
+    roles = [
+        item for item in helm.render({"namespaces": ["team-a"], "rbac.aggregate": False}) if item["kind"] == "Role"
+    ]
+    (role,) = (item for item in roles if item["metadata"]["namespace"] == "team-a")
     assert granted(role["rules"]) == used()
 
 

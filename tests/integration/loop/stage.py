@@ -7,6 +7,7 @@ from typing import Any
 
 from tests.fakes.cluster import FakeCluster, Fault, Write
 from tests.fakes.evidence import FakeEvidence
+from tests.fakes.leases import FakeLeases
 from tests.fakes.notifier import FakeNotifier
 from tests.fakes.registry import FakeRegistry
 from tests.integration.loop.actors import Gateway, Kubelet, Traffic, backends, version_of
@@ -140,6 +141,8 @@ class Stage:
             evidence=self.evidence,
             clock=self.clock,
             notifiers=self.notifiers,
+            # There is one replica here, so that the lease is free at once.
+            leases=FakeLeases(),
         )
         self._work = asyncio.create_task(self.operator.run(), name=f"operator {self.lives}")
 
@@ -168,6 +171,7 @@ class Stage:
         for task in (work, *lane):
             task.cancel()
         await operator.evidence.close()
+        await operator.standby.close()
         for result in await asyncio.gather(work, *lane, return_exceptions=True):
             if isinstance(result, Exception):
                 raise result
