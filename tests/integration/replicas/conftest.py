@@ -1,0 +1,3 @@
+from tests.fixtures.apiserver import apiserver, namespace
+
+__all__ = ["apiserver", "namespace"]
