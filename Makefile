@@ -11,7 +11,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 PYTEST = COVERAGE_FILE=$(CURDIR)/build/coverage/run.$@ $(BIN)/python -m pytest --cov --cov-report= --no-cov-on-fail --numprocesses 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help dev demo test check unit integration e2e bench generate lock format wheels cluster-up cluster-down clean
+.PHONY: help dev demo test check unit fuzz integration e2e bench generate lock format wheels cluster-up cluster-down clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -54,6 +54,9 @@ unit: dev ## unit, property, contract tests and simulations
 	@mkdir -p build/coverage
 	@$(PYTEST) tests/unit tests/property tests/contract
 	@$(BIN)/python -m pytest tests/simulation
+
+fuzz: dev ## everything that comes from outside, garbled, EXAMPLES=5000 times for each test
+	@TIDEGATE_FUZZ=$(or $(EXAMPLES),5000) $(BIN)/python -m pytest --timeout 7200 tests/property/test_fuzz_*.py
 
 integration: dev ## against a real API server and a real MLflow
 	@mkdir -p build/coverage

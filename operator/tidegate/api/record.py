@@ -1,6 +1,7 @@
 """The record's wire form: what the route's annotation and the object's status carry."""
 
 import json
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -12,6 +13,13 @@ from tidegate.errors import UnreadableRecord
 
 #: Number of the format. A reader of another number holds, and changes nothing.
 FORMAT = 1
+#: What numbers may be, by the field's name; those of other fields are times (seconds, up to the year 9999) and counts.
+_BOUNDS: Mapping[str, tuple[float, float]] = {
+    "weight": (0, 100),
+    "attempt": (1, 2**31),
+    "model_created_ms": (0, 2**53),
+}
+_TIMES = (0.0, 253402300799.0)
 _RECORD = TypeAdapter(Record)
 
 
@@ -30,7 +38,7 @@ def decode(text: str) -> Record:
             from it; least of all that there is no record.
     """
     try:
-        fields = json.loads(text, parse_constant=_no_number)
+        fields = json.loads(text, parse_constant=_no_number, parse_float=_finite)
     except (ValueError, RecursionError) as error:
         raise UnreadableRecord(f"the record is no JSON: {error}") from error
     if not isinstance(fields, dict) or fields.get("v") != FORMAT:
@@ -43,9 +51,31 @@ def decode(text: str) -> Record:
         first = error.errors(include_url=False)[0]
         at = ".".join(str(part) for part in first["loc"])
         raise UnreadableRecord(f"the record's field {at} is unreadable: {first['msg']}") from error
+    fault = _implausible(fields)
+    if fault is not None:
+        raise UnreadableRecord(f"the record's field {fault}")
     if _fields(record) != fields:
         raise UnreadableRecord("the record has fields that this version of Tidegate does not know or would not write")
     return record
+
+
+def _implausible(value: Any, name: str = "") -> str | None:
+    """The first number that none of ours would be."""
+    if isinstance(value, dict):
+        return next(filter(None, (_implausible(inner, key) for key, inner in value.items())), None)
+    if isinstance(value, list):
+        return next(filter(None, (_implausible(inner, name) for inner in value)), None)
+    least, most = _BOUNDS.get(name, _TIMES)
+    if isinstance(value, int | float) and not isinstance(value, bool) and not least <= value <= most:
+        return f"{name} is {str(value)[:20]}, which is outside {least:g} to {most:g}"
+    return None
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"{text[:20]} is no time and no share")
+    return number
 
 
 def _no_number(constant: str) -> float:

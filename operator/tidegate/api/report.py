@@ -122,13 +122,13 @@ def _conditions(
     for condition in told:
         status = _STATUS[condition.status]
         old = before.get(condition.type)
-        unchanged = old is not None and old["status"] == status
+        unchanged = old is not None and old.get("status") == status
         fields = {
             "type": condition.type,
             "status": status,
             "reason": condition.reason,
             "message": _cut(condition.message, wire.CONDITION_MESSAGE),
-            "lastTransitionTime": old["lastTransitionTime"] if old is not None and unchanged else _time(now),
+            "lastTransitionTime": (old or {}).get("lastTransitionTime", _time(now)) if unchanged else _time(now),
             "observedGeneration": generation,
         }
         conditions.append(wire.Condition.model_validate(fields))
@@ -173,7 +173,9 @@ def _finding(finding: Finding) -> wire.Finding:
 
 
 def _weights(shares: Mapping[str, int]) -> list[wire.Weight]:
-    return [wire.Weight(revision=name, weight=weight) for name, weight in sorted(shares.items())]
+    # Weights are relative, and somebody else may have written them: what counts is their share of the sum.
+    total = sum(shares.values()) or 1
+    return [wire.Weight(revision=name, weight=round(100 * part / total)) for name, part in sorted(shares.items())]
 
 
 def _rejection(entry: Rejection | Parking) -> dict[str, Any]:

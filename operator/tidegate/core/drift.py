@@ -69,7 +69,8 @@ def list_keys(field: str, element: Any) -> tuple[tuple[str, Any], ...] | None:
 
 def identity(keys: Sequence[tuple[str, Any]], element: Mapping[str, Any]) -> tuple[Any, ...]:
     """What tells an element from the others in its list."""
-    return tuple(element.get(key, default) for key, default in keys)
+    values = (element.get(key, default) for key, default in keys)
+    return tuple(repr(value) if isinstance(value, list | dict) else value for value in values)
 
 
 def quantity(text: Any) -> Decimal | None:
@@ -118,7 +119,7 @@ def _lists(field: str, live: Sequence[Any], desired: Sequence[Any]) -> bool:
         # None of ours; what stands there is others'.
         return True
     keys = list_keys(field, desired[0]) if desired else None
-    if keys is None:
+    if keys is None or not all(isinstance(element, Mapping) for element in desired):
         return len(live) == len(desired) and all(_same("", a, b, field) for a, b in zip(live, desired, strict=True))
     there = {identity(keys, element): element for element in live if isinstance(element, Mapping)}
     return all(_same("", there.get(identity(keys, element)), element, field) for element in desired)

@@ -204,7 +204,8 @@ def _parsed(text: str) -> Object:
         return {}
     try:
         value = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
+        # The words are the model's own: nothing that it says may keep its end from being seen.
         return {}
     return value if isinstance(value, dict) else {}
 

@@ -162,6 +162,8 @@ class EvidenceWatch:
             # The outermost loop of this object's watch: a fault in judging one must not blind all others.
             log.exception("evidence.look_failed", object=watch.key)
             watch.fail("the look failed: see the operator's log")
+            # A saved state that was believed and can't be gone on with would fail every look to come.
+            watch.begin_anew()
             breached = False
         if breached:
             self._on_breach(watch.key)
@@ -241,6 +243,12 @@ class _Watch:
             return False
         self.breach = self.said
         return True
+
+    def begin_anew(self) -> None:
+        """Judge from nothing, as after a take-over with nothing saved."""
+        self.seen = EvidenceState()
+        self.judged = JudgeState(restarts=max(1, self.spec.takeovers))
+        self.said = None
 
     def fail(self, message: str) -> None:
         """A look that came to nothing."""

@@ -173,8 +173,16 @@ class Observer:
         deployments = self._world.owned("Deployment", key)
         return Known(
             frozen={entry.revision.name: entry for entry in kept if entry is not None},
-            digests={name: body["data"][DIGEST_KEY] for body in maps if (name := revision_label(body))},
-            sizes={name: body["spec"].get("replicas", 1) for body in deployments if (name := revision_label(body))},
+            digests={
+                name: digest
+                for body in maps
+                if (name := revision_label(body)) and (digest := (body.get("data") or {}).get(DIGEST_KEY))
+            },
+            sizes={
+                name: (body.get("spec") or {}).get("replicas", 1)
+                for body in deployments
+                if (name := revision_label(body))
+            },
         )
 
 

@@ -73,6 +73,7 @@ _times = st.floats(min_value=0, max_value=4e9, allow_nan=False)
 _words = st.text(max_size=20)
 _reasons = st.sampled_from(Reason)
 _counts = st.integers(min_value=0, max_value=2**31)
+_attempts = st.integers(min_value=1, max_value=2**31)
 _versions = st.builds(VersionId, registry=_words, model=_words, model_created_ms=_counts, number=_words)
 _revisions = st.builds(Revision, name=_words, version=_versions, serving=_words, preset=_words)
 _stopwatches = st.builds(Stopwatch, spent=_times, since=st.none() | _times)
@@ -81,7 +82,7 @@ _pairs = st.lists(st.tuples(_words, _counts), max_size=3).map(tuple)
 _rollouts = st.builds(
     Rollout,
     canary=_revisions,
-    attempt=_counts,
+    attempt=_attempts,
     started=_times,
     deadline=_stopwatches,
     weight=st.integers(min_value=0, max_value=100),
@@ -93,7 +94,7 @@ _rollouts = st.builds(
     unheld=st.booleans(),
     verdict=st.none() | _verdicts,
 )
-_ended = {"revision": _revisions, "attempt": _counts, "reason": _reasons, "message": _words}
+_ended = {"revision": _revisions, "attempt": _attempts, "reason": _reasons, "message": _words}
 
 
 def _some(entries: st.SearchStrategy) -> st.SearchStrategy:

@@ -108,3 +108,20 @@ def test_a_status_without_a_record_restores_nothing() -> None:
 def test_a_status_with_a_corrupt_record_is_not_taken_for_an_empty_one() -> None:
     with pytest.raises(UnreadableRecord):
         restore({"record": "{}"})
+
+
+@pytest.mark.parametrize(
+    ("said", "torn", "named"),
+    [
+        ('"weight":25', '"weight":250', "weight is 250"),
+        ('"weight":25', '"weight":-1', "weight is -1"),
+        ('"attempt":2', '"attempt":0', "attempt is 0"),
+        ('"started":1000.0', '"started":1e15', "started is 1"),
+        ('"started":1000.0', '"started":1e999', "1e999 is no time"),
+    ],
+)
+def test_a_number_that_none_of_ours_would_be_is_unreadable_and_named(said: str, torn: str, named: str) -> None:
+    text = encode(ROLLING)
+    assert said in text
+    with pytest.raises(UnreadableRecord, match=named):
+        decode(text.replace(said, torn, 1))

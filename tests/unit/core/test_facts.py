@@ -283,3 +283,10 @@ def test_the_words_of_another_init_container_are_no_digest() -> None:
 
 def test_a_pod_without_any_status_is_a_pod() -> None:
     assert facts({"metadata": {"name": "p", "labels": {REVISION: NAME}}}) == RevisionFacts(pods=1)
+
+
+@pytest.mark.parametrize("words", ['{"a":' + "[" * 4000, "{" * 4096, '{"digest":' + "[" * 4000])
+def test_no_words_of_a_model_keep_its_end_from_being_seen(words: str) -> None:
+    found = facts(pod(containerStatuses=[container(restarts=1, terminated={"exitCode": 1, "message": words})]))
+    assert found.restarts == {"p1": 1}
+    assert [end.code for end in found.exits] == [1]
