@@ -51,6 +51,10 @@ class Metrics:
         self.revert_failures = self._counter(
             "tidegate_revert_failures_total", "Writes of a revert that failed and were tried again."
         )
+        self.diversions = self._counter(
+            "tidegate_diversions_total",
+            "Services of canaries that were pointed at stable's pods, as the route could not be written.",
+        )
         self.put_back = self._counter(
             "tidegate_put_back_total", "Objects of ours that somebody else had changed, by kind.", "kind"
         )

@@ -26,6 +26,7 @@ from tidegate.intake.http import IntakeServer
 from tidegate.intake.informer import run_informer
 from tidegate.loop.announce import Announcer
 from tidegate.loop.children import Children
+from tidegate.loop.diversion import SecondPlane
 from tidegate.loop.events import EventRecorder
 from tidegate.loop.evidence import EvidenceWatch
 from tidegate.loop.fence import Fence, Fenced
@@ -97,14 +98,31 @@ class Operator:
         self.notices = Notices(notifiers, clock=clock, metrics=self.metrics)
         announcer = Announcer(events=events, notices=self.notices, metrics=self.metrics)
         routes = Routes(cluster=cluster, leading=leading, world=self.world)
+        statuses = Statuses(
+            cluster=cluster,
+            leading=leading,
+            world=self.world,
+            clock=clock,
+            evidence=self.evidence,
+            queue=self.queue,
+        )
+        plane = SecondPlane(
+            cluster=cluster,
+            world=self.world,
+            routes=routes,
+            statuses=statuses,
+            announcer=announcer,
+            metrics=self.metrics,
+        )
         self.reverts = RevertLane(
-            observer=observer, routes=routes, queue=self.queue, announcer=announcer, metrics=self.metrics
+            observer=observer, plane=plane, queue=self.queue, announcer=announcer, metrics=self.metrics
         )
         self.reconciler = Reconciler(
             observer=observer,
             children=Children(cluster=leading, world=self.world),
             routes=routes,
-            statuses=Statuses(cluster=leading, world=self.world, clock=clock, evidence=self.evidence, queue=self.queue),
+            plane=plane,
+            statuses=statuses,
             follower=Follower(evidence=self.evidence, registry=self.poll, world=self.world),
             reverts=self.reverts,
             announcer=announcer,

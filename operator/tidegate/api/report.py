@@ -94,6 +94,12 @@ def render_failure(
     return kept | fresh | carried | {"conditions": [*fresh["conditions"], *others]}
 
 
+def render_verdict(previous: Mapping[str, Any] | None, record: Record) -> dict[str, Any]:
+    """Return the status as it was, with the verdict that `record` has and the route could not take."""
+    kept = dict(previous or {})
+    return kept | _carried(kept, record)
+
+
 def _carried(previous: Mapping[str, Any], record: Record) -> dict[str, Any]:
     rollout, shown = record.rollout, previous.get("rollout")
     if rollout is None or shown is None:

@@ -98,6 +98,9 @@ def begin(s: Situation) -> Decision | None:
     if s.record.rollout is not None or isinstance(s.wished, Unavailable):
         return None
     canary = s.wished
+    if canary.name in s.seen.diverted:
+        number = canary.version.number
+        return s.stay(Reason.STARTING, f"version {number} starts once the diverted Service of its last attempt is gone")
     counted = dict(s.record.attempts)
     attempt = counted.pop(canary.version.number, 0) + 1
     rollout = Rollout(

@@ -19,6 +19,12 @@ ABORTED = "aborted by annotation"
 LONGEST = 500
 
 
+def condemned(s: Situation, rollout: Rollout) -> Verdict | None:
+    """It was condemned before, and the route could not take the verdict."""
+    saved = s.seen.condemned
+    return saved and (second_cause(s, rollout, saved) or saved)
+
+
 def breached(s: Situation, rollout: Rollout) -> Verdict | None:
     """A guard's limit is broken, or the canary takes requests and never counts any."""
     judged = s.seen.evidence
@@ -98,6 +104,7 @@ def never_ready(s: Situation, rollout: Rollout) -> Verdict | None:
 
 Cause = Callable[[Situation, Rollout], Verdict | None]
 CAUSES: tuple[Cause, ...] = (
+    condemned,
     # what rejects
     breached,
     crashed,

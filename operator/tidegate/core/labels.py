@@ -21,6 +21,8 @@ ROLE = f"{GROUP}/role"
 
 #: The encoded record, on the HTTPRoute.
 RECORD = f"{GROUP}/record"
+#: The verdict by which a canary's Service selects stable's pods, on that Service.
+DIVERTED = f"{GROUP}/diverted"
 #: The registered model's name and the version's number, on pods: neither needs to be a valid label.
 MODEL = f"{GROUP}/model"
 VERSION = f"{GROUP}/version"

@@ -1,12 +1,13 @@
 """What has to stand in the cluster for each revision of a record. The route is in `core/httproute.py`."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from tidegate.core.diversion import Diversion
 from tidegate.core.frozen import CONTROLLER_REVISION, Frozen, frozen
 from tidegate.core.httproute import SERVICE_PORT
-from tidegate.core.labels import MANAGED_BY, MANAGER, OWNER, REVISION, ROLE
+from tidegate.core.labels import DIVERTED, MANAGED_BY, MANAGER, OWNER, REVISION, ROLE
 from tidegate.core.merge import plain
 from tidegate.core.ownership import owner_references
 from tidegate.core.plan import Plan
@@ -23,12 +24,14 @@ class Known:
     """What is known of revisions beyond the record, by revision name.
 
     `digests` are artifact digests that first pods computed. `sizes` are the replicas of the live Deployments: a
-    revision on its way out keeps what it has, so that a reverted canary isn't scaled up for its funeral.
+    revision on its way out keeps what it has, so that a reverted canary isn't scaled up for its funeral. `diversions`
+    are what live Services say that were taken off their own pods.
     """
 
     frozen: Mapping[str, Frozen]
     digests: Mapping[str, str]
     sizes: Mapping[str, int]
+    diversions: Mapping[str, Diversion] = field(default_factory=dict)
 
     def kept(self, revision: Revision) -> Frozen | None:
         """How a revision is served; None where nobody knows, or where its name belongs to another one."""
@@ -49,7 +52,7 @@ def revision_objects(plan: Plan, record: Record, known: Known, revision: Revisio
     return [
         frozen(kept, plan.ref),
         *([_digest(plan.ref, revision, digest)] if digest else []),
-        _service(plan.ref, revision, role),
+        _service(plan.ref, revision, role, diversion_for(record, revision, known.diversions)),
         _deployment(plan.ref, kept, role, replicas),
     ]
 
@@ -61,6 +64,16 @@ def role_of(record: Record, revision: Revision) -> Role:
     if record.rollout is not None and revision == record.rollout.canary:
         return Role.CANARY
     return Role.RETIRING
+
+
+def diversion_for(record: Record, revision: Revision, found: Mapping[str, Diversion]) -> Diversion | None:
+    """The diversion that a revision's Service is to keep: that of the present attempt, or of one on its way out."""
+    kept, rollout = found.get(revision.name), record.rollout
+    if kept is None or revision == record.stable:
+        return None
+    if rollout is not None and revision == rollout.canary and kept.attempt != rollout.attempt:
+        return None
+    return kept
 
 
 def replicas_of(plan: Plan, record: Record, revision: Revision, sizes: Mapping[str, int]) -> int:
@@ -113,13 +126,16 @@ def _deployment(owner: ObjectRef, kept: Frozen, role: Role, replicas: int) -> di
     }
 
 
-def _service(owner: ObjectRef, revision: Revision, role: Role) -> dict[str, Any]:
+def _service(owner: ObjectRef, revision: Revision, role: Role, away: Diversion | None) -> dict[str, Any]:
+    metadata = _metadata(owner, revision, role)
+    if away is not None:
+        metadata["annotations"] = {DIVERTED: away.annotation()}
     return {
         "apiVersion": "v1",
         "kind": "Service",
-        "metadata": _metadata(owner, revision, role),
+        "metadata": metadata,
         "spec": {
-            "selector": {REVISION: revision.name},
+            "selector": {REVISION: away.to if away is not None else revision.name},
             "ports": [{"name": PORT, "port": SERVICE_PORT, "protocol": "TCP", "targetPort": PORT}],
         },
     }

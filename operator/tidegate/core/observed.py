@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from tidegate.core.guards import Finding
 from tidegate.core.reasons import Reason
-from tidegate.core.record import Record
+from tidegate.core.record import Record, Verdict
 from tidegate.core.values import Unavailable, VersionId
 
 
@@ -86,7 +86,11 @@ class Judgement:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Observed:
-    """One snapshot. `now` is seconds since the epoch by a clock that never jumps while the process lives."""
+    """One snapshot. `now` is seconds since the epoch by a clock that never jumps while the process lives.
+
+    `condemned` is a verdict on the attempt under way that the route could not take and that was saved elsewhere.
+    `diverted` are the revisions whose Service selects another's pods, with that other one's name.
+    """
 
     now: float
     wanted: VersionId | Unavailable
@@ -97,6 +101,8 @@ class Observed:
     preset: str
     actions: Mapping[str, str] = field(default_factory=dict)
     taken_by: str | None = None
+    condemned: Verdict | None = None
+    diverted: Mapping[str, str] = field(default_factory=dict)
 
     def of(self, revision: str) -> RevisionFacts:
         """A revision's facts; nothing at all where nobody has seen a pod of it."""

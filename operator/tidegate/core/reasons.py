@@ -59,6 +59,7 @@ class Reason(StrEnum):
     ROUTE_NOT_ACCEPTED = "RouteNotAccepted"
     ROUTE_TAKEN = "RouteTaken"
     ROUTE_MISSING = "RouteMissing"
+    ROUTE_DIVERTED = "RouteDiverted"
     # evidence
     EVIDENCE_READ = "EvidenceRead"
     EVIDENCE_NOT_NEEDED = "EvidenceNotNeeded"
@@ -141,6 +142,9 @@ MEANING: Mapping[Reason, str] = {
     Reason.ROUTE_TAKEN: "An older object, or a route that is not Tidegate's, has this name or the same parent, host "
     "and match. Change one of them.",
     Reason.ROUTE_MISSING: "There is no route yet.",
+    Reason.ROUTE_DIVERTED: "The route can't be written, so the canary's Service sends the canary's share to stable's "
+    "pods until it can. The message has the API server's words. Mend what keeps Tidegate from writing HTTPRoutes; "
+    "writing is retried every second.",
     Reason.EVIDENCE_READ: "The pods' counters are read.",
     Reason.EVIDENCE_NOT_NEEDED: "No canary has traffic, so nothing is read.",
     Reason.EVIDENCE_MISSING: "The pods' counters can't be read, or the newest reading is too old. Nothing is raised.",

@@ -173,7 +173,8 @@ def _available(record: Record, seen: Observed) -> Condition:
         return Condition(
             type="Available", status=False, reason=Reason.NOTHING_SERVES, message="no version has traffic yet"
         )
-    empty = [r for r in serving if seen.of(r.name).endpoints == 0]
+    # Requests for a diverted revision are answered by another's pods.
+    empty = [r for r in serving if seen.of(seen.diverted.get(r.name, r.name)).endpoints == 0]
     if empty:
         names = ", ".join(r.name for r in empty)
         return Condition(
@@ -221,6 +222,10 @@ def _accepted(seen: Observed) -> Condition:
         return Condition(type="RouteAccepted", status=False, reason=Reason.ROUTE_TAKEN, message=message)
     if route is None:
         return Condition(type="RouteAccepted", status=None, reason=Reason.ROUTE_MISSING, message="no route yet")
+    away = [name for name, share in route.weights.items() if share > 0 and name in seen.diverted]
+    if away:
+        message = f"the route gives {away[0]} weight and can't be written; its Service selects {seen.diverted[away[0]]}"
+        return Condition(type="RouteAccepted", status=False, reason=Reason.ROUTE_DIVERTED, message=message)
     if route.refusal is not None:
         return Condition(type="RouteAccepted", status=False, reason=Reason.ROUTE_NOT_ACCEPTED, message=route.refusal)
     if not route.confirmed:

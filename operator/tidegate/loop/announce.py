@@ -2,6 +2,7 @@
 
 import structlog
 
+from tidegate.core.diversion import Diversion
 from tidegate.core.notice import notices
 from tidegate.core.reasons import Reason
 from tidegate.core.record import Record
@@ -36,6 +37,12 @@ class Announcer:
             await self._events.emit(
                 ref, reason=reason.value, action="Rollout", note=message, warning=warning, decision=told.decision
             )
+
+    async def diverted(self, ref: ObjectRef, canary: str, away: Diversion) -> None:
+        """Tell that a canary's Service was taken off its own pods, as the route could not be written."""
+        _log.error("diverted", object=ref.key, service=canary, to=away.to, verdict=away.verdict.message)
+        note = f"{away.verdict.message}; the route can't be written, so Service {canary} selects the pods of {away.to}"
+        await self._events.emit(ref, reason=Reason.ROUTE_DIVERTED.value, action="Divert", note=note, warning=True)
 
     async def put_back(self, ref: ObjectRef, what: str) -> None:
         """Tell that an object of ours (kind and name) was not as it has to be and was put back."""

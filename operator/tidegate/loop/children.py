@@ -3,6 +3,7 @@
 import hashlib
 import json
 
+from tidegate.core.diversion import diversion_of
 from tidegate.core.drift import differs
 from tidegate.core.labels import revision_label
 from tidegate.core.manifests import CHILD_KINDS, Known, revision_objects
@@ -10,6 +11,7 @@ from tidegate.core.ownership import owned_by
 from tidegate.core.plan import Plan
 from tidegate.core.record import Record
 from tidegate.core.values import ObjectRef
+from tidegate.errors import Conflict
 from tidegate.loop.observe import Snapshot
 from tidegate.loop.routes import owner_lives
 from tidegate.loop.world import World
@@ -30,15 +32,24 @@ class Children:
         Returns those that somebody else had changed or deleted, in words.
 
         Raises:
+            Conflict: a Service was diverted since `known` was looked at; decide anew.
             ClusterError: the first one that could not be applied; those before it are.
         """
         wanted = [o for revision in record.revisions() for o in revision_objects(plan, record, known, revision)]
-        return [f"{o['kind']} {o['metadata']['name']}" for o in wanted if await self._put_back(plan.ref, o)]
+        edited: list[str] = []
+        for manifest in wanted:
+            kind, name = manifest["kind"], manifest["metadata"]["name"]
+            live = self._world.get(kind, f"{plan.ref.namespace}/{name}")
+            if kind == "Service" and live is not None and diversion_of(live) != known.diversions.get(name):
+                raise Conflict(f"Service {name} was diverted meanwhile")
+            if await self._put_back(plan.ref, manifest, live):
+                edited.append(f"{kind} {name}")
+        return edited
 
-    async def _put_back(self, owner: ObjectRef, wanted: Manifest) -> bool:
+    async def _put_back(self, owner: ObjectRef, wanted: Manifest, live: Manifest | None) -> bool:
         """Apply an object where it has to be; whether it was as we mean it before."""
         kind, name = wanted["kind"], f"{wanted['metadata']['namespace']}/{wanted['metadata']['name']}"
-        live, settled = self._world.get(kind, name), self._settled.get((kind, name))
+        settled = self._settled.get((kind, name))
         if live is not None and not differs(live, wanted):
             if settled is None:
                 self._settled[(kind, name)] = _mark(wanted, live)
@@ -47,11 +58,28 @@ class Children:
             return False
         if live is None and settled is not None:
             await owner_lives(self._cluster, owner)
-        applied = await self._cluster.apply(wanted)
+        applied = await self._apply(kind, wanted, live)
         self._world.put(applied)
         # The API server may write a field in another way than it was given; asking again would change nothing.
         self._settled[(kind, name)] = _mark(wanted, applied)
         return settled is not None and settled[0] == self._settled[(kind, name)][0]
+
+    async def _apply(self, kind: str, wanted: Manifest, live: Manifest | None) -> Manifest:
+        """Apply it; a Service only as it was seen, for it may have been diverted since.
+
+        Raises:
+            Conflict: the Service is another; the cache holds the newest one then.
+        """
+        if kind != "Service" or live is None:
+            return await self._cluster.apply(wanted)
+        meta = live["metadata"]
+        seen = {"uid": meta["uid"], "resourceVersion": meta["resourceVersion"]}
+        try:
+            return await self._cluster.apply({**wanted, "metadata": {**wanted["metadata"], **seen}})
+        except Conflict:
+            newest = await self._cluster.get(kind, meta["namespace"], meta["name"])
+            self._world.drop(live) if newest is None else self._world.put(newest)
+            raise
 
     async def prune(self, snapshot: Snapshot, record: Record) -> None:
         """Delete what belongs to revisions that the record does not know any more: pods before the Service."""

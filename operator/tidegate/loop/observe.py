@@ -8,6 +8,7 @@ from typing import Any
 from tidegate.adapters.gateway import route_facts
 from tidegate.api.parse import parse, reference
 from tidegate.api.record import decode, restore
+from tidegate.core.diversion import Diversion, diversion_of, saved_verdict
 from tidegate.core.facts import facts_by_revision
 from tidegate.core.frozen import CONTROLLER_REVISION, frozen_from
 from tidegate.core.httproute import route as route_manifest
@@ -18,7 +19,7 @@ from tidegate.core.ownership import owned_by
 from tidegate.core.plan import Plan, Pointer, Runtime
 from tidegate.core.presets import DIGEST_KEY, PresetConfig, preset_version
 from tidegate.core.reasons import Reason
-from tidegate.core.record import Record
+from tidegate.core.record import Record, Verdict
 from tidegate.core.values import ObjectRef, Unavailable, VersionId
 from tidegate.errors import InvalidSpec, UnreadableRecord
 from tidegate.loop.evidence import EvidenceWatch
@@ -81,6 +82,7 @@ class Observer:
             record = self._record(body, route)
         except UnreadableRecord as error:
             record, unreadable = Record(), str(error)
+        diversions = self._diversions(key)
         seen = Observed(
             now=self._clock.now(),
             wanted=self._wanted(key, plan),
@@ -91,6 +93,8 @@ class Observer:
             preset=self._versions[plan.serving.runtime] if isinstance(plan, Plan) else "",
             actions=_actions(body),
             taken_by=self._taken_by(plan, ref, live, route),
+            condemned=self._condemned(body, record, diversions),
+            diverted={name: found.to for name, found in diversions.items()},
         )
         return Snapshot(
             key=key,
@@ -99,7 +103,7 @@ class Observer:
             plan=plan,
             route=route,
             seen=seen,
-            known=self._known(key),
+            known=self._known(key, diversions),
             unreadable=unreadable,
         )
 
@@ -167,7 +171,24 @@ class Observer:
             deployments=self._world.owned("Deployment", key),
         )
 
-    def _known(self, key: str) -> Known:
+    def _diversions(self, key: str) -> dict[str, Diversion]:
+        services = self._world.owned("Service", key)
+        said = ((revision_label(body), diversion_of(body)) for body in services)
+        return {name: found for name, found in said if name is not None and found is not None}
+
+    def _condemned(self, body: Manifest, record: Record, diversions: Mapping[str, Diversion]) -> Verdict | None:
+        """The verdict on the attempt under way that is on the canary's Service or in status, and not on the route."""
+        rollout, text = record.rollout, (body.get("status") or {}).get("record")
+        if rollout is None or rollout.verdict is not None:
+            return None
+        try:
+            kept = self._decoded(text) if text else Record()
+        except UnreadableRecord:
+            # Status is read for nothing else while the route is there.
+            kept = Record()
+        return saved_verdict(rollout, diversions.get(rollout.canary.name), kept)
+
+    def _known(self, key: str, diversions: Mapping[str, Diversion]) -> Known:
         kept = (frozen_from(body) for body in self._world.owned(CONTROLLER_REVISION, key))
         maps = self._world.owned("ConfigMap", key)
         deployments = self._world.owned("Deployment", key)
@@ -183,6 +204,7 @@ class Observer:
                 for body in deployments
                 if (name := revision_label(body))
             },
+            diversions=diversions,
         )
 
 

@@ -2,8 +2,9 @@
 
     snapshot -> decide -> children -> route (compare-and-set) -> status -> prune -> announce
 
-A decision that takes weight off a canary writes the route first. Everything but the writes is pure and lives in
-`core`; a pass that finds nothing to write makes no request.
+A decision that takes weight off a canary writes the route first, and where the route can't be written, has the canary's
+Service diverted (`loop/diversion.py`). Everything but the writes is pure and lives in `core`; a pass that finds nothing
+to write makes no request.
 """
 
 from dataclasses import replace
@@ -12,6 +13,7 @@ import structlog
 
 from tidegate.core.decide import decide
 from tidegate.core.decision import Decision
+from tidegate.core.diversion import condemned
 from tidegate.core.frozen import freeze
 from tidegate.core.labels import ROUTE_KIND
 from tidegate.core.manifests import Known
@@ -24,6 +26,7 @@ from tidegate.core.revision import serving_digest
 from tidegate.errors import Conflict, InvalidSpec, Refused
 from tidegate.loop.announce import Announcer
 from tidegate.loop.children import Children
+from tidegate.loop.diversion import NotWritten, SecondPlane
 from tidegate.loop.follow import Follower
 from tidegate.loop.observe import Observer, Snapshot
 from tidegate.loop.queue import WorkQueue
@@ -48,6 +51,7 @@ class Reconciler:
         observer: Observer,
         children: Children,
         routes: Routes,
+        plane: SecondPlane,
         statuses: Statuses,
         follower: Follower,
         reverts: RevertLane,
@@ -59,6 +63,7 @@ class Reconciler:
         self._observer = observer
         self._children = children
         self._routes = routes
+        self._plane = plane
         self._statuses = statuses
         self._follower = follower
         self._reverts = reverts
@@ -96,14 +101,12 @@ class Reconciler:
     async def _carry_out(self, snapshot: Snapshot, plan: Plan) -> None:
         before = snapshot.seen.record
         decision = decide(plan, before, snapshot.seen)
-        refused = await self._write(snapshot, plan, decision)
-        if refused is not None:
-            self._agreed.pop(snapshot.key, None)
-            decision = replace(decision, record=before, reason=Reason.APPLY_FAILED, message=str(refused), stalled=True)
-            self._queue.add_after(snapshot.key, REFUSED_AGAIN)
+        failed = await self._write(snapshot, plan, decision)
+        if failed is not None:
+            decision = self._told(snapshot, decision, failed)
         self._metrics.weighed(snapshot.ref, decision.record)
         self._metrics.stands(snapshot.ref, decision.reason, stalled=decision.stalled)
-        if decision.record != before:
+        if failed is None and decision.record != before:
             await self._announcer.transition(snapshot.ref, before, decision.record, decision.reason, decision.message)
         known = self._frozen(plan, decision.record, snapshot.known)
         self._follower.follow(snapshot.key, snapshot.body, plan, decision.record, known)
@@ -114,28 +117,26 @@ class Reconciler:
         if decision.reason is not Reason.NOT_POLLED_YET:
             # What an earlier process began to make for the version that is wanted is not in the record yet.
             await self._children.prune(now, decision.record)
-        self._wake(snapshot, decision)
+        if failed is None:
+            self._wake(snapshot, decision)
 
-    async def _write(self, snapshot: Snapshot, plan: Plan, decision: Decision) -> Refused | None:
+    async def _write(self, snapshot: Snapshot, plan: Plan, decision: Decision) -> NotWritten | None:
         before, record = snapshot.seen.record, decision.record
         if snapshot.seen.taken_by is not None:
             # The host is another's by now. What still stands there of ours may lose weight, nothing else.
             if record != before and snapshot.route is not None:
-                write = self._routes.revert if lowers(before, record) else self._routes.note
-                await write(snapshot.route, record)
+                if lowers(before, record):
+                    return await self._plane.revert(snapshot, snapshot.route, record)
+                await self._routes.note(snapshot.route, record)
             return None
-        known = self._frozen(plan, record, snapshot.known)
+        known, failed = self._frozen(plan, record, snapshot.known), None
         try:
             if lowers(before, record) and snapshot.route is not None:
-                await self._routes.revert(snapshot.route, record)
-                edited = await self._children.ensure(plan, record, known)
+                failed = await self._plane.revert(snapshot, snapshot.route, record)
+                edited = await self._children.ensure(plan, record, failed.known(record, known) if failed else known)
             else:
                 edited = await self._children.ensure(plan, record, known)
-                wrote = await self._routes.ensure(plan, record, snapshot.route)
-                # With the plan that it agreed with before, nobody but another can have changed it.
-                if wrote and record == before and self._agreed.get(snapshot.key) == plan.generation:
-                    edited.append(f"{ROUTE_KIND} {snapshot.ref.name}")
-                self._agreed[snapshot.key] = plan.generation
+                failed = await self._routed(snapshot, plan, record, edited)
             for what in edited:
                 await self._announcer.put_back(snapshot.ref, what)
         except Conflict:
@@ -145,9 +146,34 @@ class Reconciler:
             self._reverts.look(snapshot.key)
             raise
         except Refused as error:
-            _log.warning("refused", object=snapshot.key, error=str(error))
-            return error
+            return failed or NotWritten(error=error)
+        return failed
+
+    async def _routed(self, snapshot: Snapshot, plan: Plan, record: Record, edited: list[str]) -> NotWritten | None:
+        wrote = await self._plane.ensure(snapshot, plan, record)
+        if isinstance(wrote, NotWritten):
+            return wrote
+        # With the plan that it agreed with before, nobody but another can have changed it.
+        if wrote and record == snapshot.seen.record and self._agreed.get(snapshot.key) == plan.generation:
+            edited.append(f"{ROUTE_KIND} {snapshot.ref.name}")
+        self._agreed[snapshot.key] = plan.generation
         return None
+
+    def _told(self, snapshot: Snapshot, decision: Decision, failed: NotWritten) -> Decision:
+        """What is said instead of a decision that could not be written; it is tried again."""
+        _log.warning("not written", object=snapshot.key, error=str(failed.error))
+        self._agreed.pop(snapshot.key, None)
+        self._queue.add_after(snapshot.key, REFUSED_AGAIN)
+        self._reverts.look(snapshot.key)
+        record = condemned(snapshot.seen.record, decision.record)
+        stalled = isinstance(failed.error, Refused)
+        if record.rollout is None or record.rollout.verdict is None:
+            return replace(
+                decision, record=record, reason=Reason.APPLY_FAILED, message=str(failed.error), stalled=stalled
+            )
+        reason = Reason.ROUTE_DIVERTED if failed.away is not None else Reason.APPLY_FAILED
+        message = f"{record.rollout.verdict.message}; {failed}"
+        return replace(decision, record=record, reason=reason, message=message, stalled=stalled)
 
     def _frozen(self, plan: Plan, record: Record, known: Known) -> Known:
         """Add what was never rendered yet. What can't be rendered any more, as its spec is gone, stays as it stands."""

@@ -1,7 +1,8 @@
 """The lane for reverts: a cause goes to the route at once, not behind a pass of the same object.
 
 It makes the same decision as a pass, on the same snapshot, and carries out only what takes weight away. The route's
-resourceVersion makes the two safe against each other.
+resourceVersion makes the two safe against each other. Where the route can't be written, `loop/diversion.py` has another
+way, and the lane goes on trying.
 """
 
 import asyncio
@@ -15,9 +16,9 @@ from tidegate.core.record import Record, Verdict
 from tidegate.core.revert import lowers, reverted
 from tidegate.errors import ClusterError, Conflict, InvalidSpec
 from tidegate.loop.announce import Announcer
+from tidegate.loop.diversion import SecondPlane
 from tidegate.loop.observe import Observer, Snapshot
 from tidegate.loop.queue import WorkQueue
-from tidegate.loop.routes import Routes
 from tidegate.telemetry import Metrics
 
 _log = structlog.get_logger("tidegate")
@@ -32,10 +33,10 @@ class RevertLane:
     """Looks at objects whose canary may have weight, each time that something is told of them."""
 
     def __init__(
-        self, *, observer: Observer, routes: Routes, queue: WorkQueue, announcer: Announcer, metrics: Metrics
+        self, *, observer: Observer, plane: SecondPlane, queue: WorkQueue, announcer: Announcer, metrics: Metrics
     ) -> None:
         self._observer = observer
-        self._routes = routes
+        self._plane = plane
         self._queue = queue
         self._announcer = announcer
         self._metrics = metrics
@@ -80,10 +81,13 @@ class RevertLane:
                 if failures <= PROMPT_CONFLICTS:
                     continue
                 _log.warning("revert meets other writers", object=key, error=str(error))
+                await self._diverted(key)
             except ClusterError as error:
                 failures += 1
                 self._metrics.revert_failures.inc()
                 _log.error("revert failed, it is tried again", object=key, error=str(error))
+                if failures == 1:
+                    self._queue.add(key)
             else:
                 if written:
                     self._metrics.reverts.observe(asyncio.get_running_loop().time() - started)
@@ -96,9 +100,18 @@ class RevertLane:
         if snapshot is None or found is None or snapshot.route is None:
             return False
         record, reason, message = found
-        await self._routes.revert(snapshot.route, record)
+        failed = await self._plane.revert(snapshot, snapshot.route, record)
+        if failed is not None:
+            raise failed.error
         await self._announcer.transition(snapshot.ref, snapshot.seen.record, record, reason, message)
         return True
+
+    async def _diverted(self, key: str) -> None:
+        """A route that others write all the time can't be written either."""
+        snapshot = self._observer.snapshot(key)
+        found = wanted_revert(snapshot) if snapshot is not None else None
+        if snapshot is not None and found is not None:
+            await self._plane.divert(snapshot, found[0])
 
     async def _pause(self, seconds: float) -> None:
         with suppress(TimeoutError):

@@ -42,7 +42,8 @@ class Standby:
     def _concerns(self, key: str) -> bool:
         """Whether there is a cause that this replica may act on, and a weight that it could take away.
 
-        Not where the time alone is the cause: this machine's clock may be wrong, and the next leader will look.
+        Not where the time alone is the cause: this machine's clock may be wrong, and the next leader will look. Nor where
+        the canary's traffic has left by its Service: the route is left to whoever diverted it, or leads next.
         """
         if not self._reverts.rolling(key):
             return False
@@ -51,7 +52,9 @@ class Standby:
         if snapshot is None or found is None:
             return False
         rollout = snapshot.seen.record.rollout
-        return rollout is not None and rollout.weight > 0 and found[1] is not Reason.DEADLINE_EXCEEDED
+        if rollout is None or rollout.canary.name in snapshot.seen.diverted:
+            return False
+        return rollout.weight > 0 and found[1] is not Reason.DEADLINE_EXCEEDED
 
     async def _see_to_it(self, key: str) -> None:
         try:

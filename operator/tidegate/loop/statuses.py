@@ -3,11 +3,12 @@
 import json
 from typing import Any
 
-from tidegate.api.report import render_failure, render_status
+from tidegate.api.report import render_failure, render_status, render_verdict
 from tidegate.core.decision import Decision
 from tidegate.core.labels import API_VERSION, KIND
 from tidegate.core.plan import Plan
 from tidegate.core.reasons import Reason
+from tidegate.core.record import Record
 from tidegate.core.report import report
 from tidegate.errors import Conflict
 from tidegate.loop.evidence import EvidenceWatch
@@ -23,12 +24,23 @@ _MOVING = ("judge",)
 
 
 class Statuses:
-    """Writes status by server-side apply of the subresource."""
+    """Writes status by server-side apply of the subresource.
+
+    `cluster` takes what any replica may write, `leading` what only the leader may.
+    """
 
     def __init__(
-        self, *, cluster: Cluster, world: World, clock: Clock, evidence: EvidenceWatch, queue: WorkQueue
+        self,
+        *,
+        cluster: Cluster,
+        leading: Cluster,
+        world: World,
+        clock: Clock,
+        evidence: EvidenceWatch,
+        queue: WorkQueue,
     ) -> None:
         self._cluster = cluster
+        self._leading = leading
         self._world = world
         self._clock = clock
         self._evidence = evidence
@@ -44,7 +56,8 @@ class Statuses:
         judge = self._evidence.state(snapshot.key)
         shown = report(plan, decision, snapshot.seen)
         previous = snapshot.body.get("status")
-        await self._write(snapshot, render_status(shown, previous=previous, now=snapshot.seen.now, judge=judge))
+        wanted = render_status(shown, previous=previous, now=snapshot.seen.now, judge=judge)
+        await self._write(snapshot, wanted, self._leading)
 
     async def fail(self, snapshot: Snapshot, reason: Reason, message: str) -> None:
         """Say why nothing could be decided; everything else that status said stays."""
@@ -56,9 +69,13 @@ class Statuses:
             now=snapshot.seen.now,
             record=snapshot.seen.record if snapshot.route is not None and snapshot.unreadable is None else None,
         )
-        await self._write(snapshot, wanted)
+        await self._write(snapshot, wanted, self._leading)
 
-    async def _write(self, snapshot: Snapshot, wanted: dict[str, Any]) -> None:
+    async def condemn(self, snapshot: Snapshot, record: Record) -> None:
+        """Save a verdict that the route can't take; everything else that status said stays. Any replica may do it."""
+        await self._write(snapshot, render_verdict(snapshot.body.get("status"), record), self._cluster)
+
+    async def _write(self, snapshot: Snapshot, wanted: dict[str, Any], cluster: Cluster) -> None:
         live = snapshot.body.get("status") or {}
         if _same(live, wanted):
             return
@@ -76,7 +93,7 @@ class Statuses:
             "status": wanted,
         }
         try:
-            self._world.put(await self._cluster.apply_status(manifest))
+            self._world.put(await cluster.apply_status(manifest))
         except Conflict:
             return  # the object is gone or another by now; its own pass is on the way
 

@@ -32,6 +32,7 @@ class Kubelet:
         self.moods: dict[str, str] = {}
         self.boot = boot
         self.ready: dict[str, list[str]] = {}
+        self.versions: dict[str, str] = {}
         self.made: Counter[str] = Counter()
         self._hands = hands
         self._dirty = asyncio.Event()
@@ -164,6 +165,7 @@ class Kubelet:
     async def _list_endpoints(self) -> None:
         services = {body["metadata"]["name"]: body for body in await self._hands.all("Service")}
         pods = await self._hands.all("Pod")
+        self.versions = {p["metadata"]["uid"]: version_of(p["metadata"]["labels"][REVISION]) for p in pods}
         there = {body["metadata"]["name"]: body for body in await self._hands.all("EndpointSlice")}
         ready: dict[str, list[str]] = {}
         for name, service in services.items():
@@ -304,10 +306,12 @@ class Traffic:
         return number
 
     def _serve(self, revision: str, number: int) -> None:
-        version, ready = version_of(revision), self._kubelet.ready.get(revision, [])
+        ready = self._kubelet.ready.get(revision, [])
         if not ready:
-            self.lost[version] += number
+            self.lost[version_of(revision)] += number
             return
+        # Who answers is decided by the Service's selector; its name says nothing about that.
+        version = self._kubelet.versions[ready[0]]
         self.served[version] += number
         bad = self._due(revision, "errors", number * self.errors.get(version, 0.0))
         refused = self._due(revision, "refusals", number * self.refusals.get(version, 0.0))

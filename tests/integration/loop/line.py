@@ -7,7 +7,7 @@ from typing import TypeVar
 
 from tests.fakes.cluster import Crash, Fault, Phase, Write
 
-from tidegate.errors import ClusterError
+from tidegate.errors import ClusterError, Unreachable
 from tidegate.ports import Cluster, Manifest
 
 T = TypeVar("T")
@@ -17,8 +17,11 @@ class Line:
     """`ports.Cluster` for one life of an operator.
 
     `down` is the error that every request gets. A fault that raises `Crash` ends this life: nothing is answered any
-    more, as after SIGKILL, and `on_death` is called. `latency` in seconds, each way.
+    more, as after SIGKILL, and `on_death` is called. `latency` in seconds, each way. Writes of the kinds in `hanging`
+    are neither done nor answered until they time out, or until `release`.
     """
+
+    PATIENCE = 5.0
 
     def __init__(self, cluster: Cluster, *, on_death: Callable[[], None], latency: float = 0.0) -> None:
         self.faults: list[Fault] = []
@@ -26,6 +29,8 @@ class Line:
         self.reads: Counter[str] = Counter()
         self.down: ClusterError | None = None
         self.dead = False
+        self.hanging: set[str] = set()
+        self._released = asyncio.Event()
         self._cluster = cluster
         self._on_death = on_death
         self._latency = latency
@@ -52,6 +57,12 @@ class Line:
     async def emit(self, event: Manifest) -> None:
         await self._write("emit", event, lambda: self._cluster.emit(event))
 
+    def release(self) -> None:
+        """Do and answer what hangs."""
+        self.hanging.clear()
+        self._released.set()
+        self._released = asyncio.Event()
+
     def kill(self) -> None:
         """Answer nothing any more."""
         self.dead = True
@@ -69,11 +80,20 @@ class Line:
         write = Write(number=number, verb=verb, kind=manifest["kind"], namespace=meta["namespace"], name=meta["name"])
         self.writes.append(write)
         await self._way()
+        await self._hang(write)
         await self._meet(write, "before")
         answer = await call()
         await self._meet(write, "after")
         await self._way()
         return answer
+
+    async def _hang(self, write: Write) -> None:
+        if write.kind not in self.hanging:
+            return
+        try:
+            await asyncio.wait_for(self._released.wait(), self.PATIENCE)
+        except TimeoutError as error:
+            raise Unreachable(f"{write.kind}: no answer in time") from error
 
     async def _way(self) -> None:
         await self._ended()

@@ -117,6 +117,13 @@ STATES: dict[str, tuple[Record, dict[str, Any], str, Phase, Reason]] = {
         Phase.REVERTING,
         Reason.WAITING_FOR_ROUTE,
     ),
+    "on the way back by the second plane": (
+        AT_5,
+        {"condemned": VERDICT, "diverted": {make.V7.name: make.V6.name}},
+        ".C.",
+        Phase.REVERTING,
+        Reason.CRASHED,
+    ),
     "rejected": (make.idle(rejected=(REJECTION,)), {}, "..S", Phase.STALLED, Reason.GUARD_BREACHED),
     "parked": (make.idle(parked=(PARKING,)), {}, ".C.", Phase.WAITING, Reason.RETRY_PENDING),
     "parked for good": (
@@ -317,3 +324,22 @@ def test_an_obstacle_is_named_by_the_condition() -> None:
     facts = make.pods(0, obstacle=Obstacle(reason=Reason.IMAGE_PULL_FAILED, message="no such image"))
     shown = _report(make.record(stable=None, rollout=make.starting()), revisions={make.V7.name: facts})
     assert "no such image" in _conditions(shown)["Ready"].message
+
+
+def test_a_canary_whose_service_is_diverted_is_served_by_stable_and_the_route_is_not_what_it_should_be() -> None:
+    fields = {
+        "condemned": VERDICT,
+        "diverted": {make.V7.name: make.V6.name},
+        "revisions": {make.V6.name: make.pods(), make.V7.name: make.pods(0)},
+    }
+    shown = _conditions(_report(AT_5, **fields))
+    assert shown["Available"].status is True
+    assert (shown["RouteAccepted"].status, shown["RouteAccepted"].reason) == (False, Reason.ROUTE_DIVERTED)
+    gone = _conditions(_report(AT_5, **fields | {"revisions": {make.V7.name: make.pods(0)}}))
+    assert gone["Available"].status is False
+
+
+def test_a_diverted_revision_without_weight_is_nothing_to_tell() -> None:
+    leaving = make.idle(retiring=(Retiring(revision=make.V7),))
+    shown = _conditions(_report(leaving, **SIX, diverted={make.V7.name: make.V6.name}))
+    assert shown["RouteAccepted"].status is True
