@@ -163,7 +163,7 @@ class Reconciler:
         """What is said instead of a decision that could not be written; it is tried again."""
         _log.warning("not written", object=snapshot.key, error=str(failed.error))
         self._agreed.pop(snapshot.key, None)
-        self._queue.add_after(snapshot.key, REFUSED_AGAIN)
+        self._queue.add_after(snapshot.key, min(REFUSED_AGAIN, decision.requeue or REFUSED_AGAIN))
         self._reverts.look(snapshot.key)
         record = condemned(snapshot.seen.record, decision.record)
         stalled = isinstance(failed.error, Refused)
