@@ -61,6 +61,20 @@ def _promoted_without_nodes(world: World, _: Random) -> None:
     world.annotate("promote")
 
 
+def _bad_while_denied(world: World, random: Random) -> None:
+    """The canary turns bad while the route can't be written, and well again; an operator may start anew meanwhile."""
+    world.denied = True
+    random.choice((world.canary_lost, world.points_back, lambda: setattr(world, "evidence", "bad")))()
+    world.settle()
+    world.evidence = "good"
+    world.points_at(world.newest)
+    world.kubelet_syncs()
+    world.settle()
+    world.wait(random.choice(WAITS))
+    world.settle()
+    world.denied = random.random() < 0.5
+
+
 EVENTS: dict[str, Callable[[World, Random], None]] = {
     "new version": lambda w, _: w.points_at(w.newest + 1),
     "some version": lambda w, r: w.points_at(r.randint(1, w.newest)),
@@ -81,6 +95,8 @@ EVENTS: dict[str, Callable[[World, Random], None]] = {
     "operator upgraded": lambda w, r: setattr(w, "preset", f"preset-{r.randint(1, 3)}"),
     "operator": _toggle("down", on=True, off=False),
     "killed": lambda w, _: None if w.down else (w.look() and None),
+    "denied": _toggle("denied", on=True, off=False),
+    "bad while denied": _bad_while_denied,
     "conflict": lambda w, _: setattr(w, "conflict", True),
     "taken": _toggle("taken_by", on="ml/older", off=None),
     "refused": _toggle("refusal", on="no such listener", off=None),
@@ -95,6 +111,8 @@ EVENTS: dict[str, Callable[[World, Random], None]] = {
 #: What is worth trying while a canary has weight.
 DANGERS = (
     *("bad in bad times",) * 3,
+    *("bad while denied",) * 2,
+    "denied",
     *(f"evidence {verdict}" for verdict in VERDICTS),
     "abort",
     "canary exits",

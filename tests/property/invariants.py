@@ -121,6 +121,8 @@ def _may_go_on(c: Case, rollout: Rollout, *, by_hand: bool, pods: int) -> Iterat
         yield "went on without a registry that wants this version"
     if c.endpoints(rollout.canary) < pods:
         yield f"went on with {c.endpoints(rollout.canary)} of {pods} pods"
+    if named(rollout) in c.ledger.condemned:
+        yield "went on although it was condemned"
     if rollout.verdict is not None or c.seen.taken_by is not None:
         yield "went on with a verdict, or on a route that an older object claims"
     if c.before.stable is not None and (c.plan.paused or c.asked("pause")):
@@ -170,6 +172,11 @@ def causes(c: Case) -> set[str]:
     found: set[str] = set()
     said, facts = c.seen.evidence, c.seen.of(rollout.canary.name)
     breached = isinstance(said, Judgement) and said.breach is not None and said.canary == rollout.canary.name
+    saved = c.ledger.condemned.get(named(rollout))
+    if saved is not None:
+        crashed = any(count > c.ledger.restarts.get(pod, 0) for pod, count in facts.restarts.items())
+        blamed = saved.reason is Reason.ENDPOINTS_LOST and (breached or crashed)
+        return {"rejects"} if saved.rejects or blamed or c.asked("abort") else {"parks"}
     more = any(count > c.ledger.restarts.get(pod, 0) for pod, count in facts.restarts.items())
     if breached or c.asked("abort") or (c.ledger.had_weight and more):
         found.add("rejects")
@@ -267,6 +274,17 @@ def begins_only_what_is_wanted(c: Case) -> Iterator[str]:
         yield "began on a route that an older object claims"
 
 
+def starts_behind_its_own_service(c: Case) -> Iterator[str]:
+    """A revision begins, is raised and promoted only while its Service selects its own pods."""
+    old, new = c.before.rollout, c.after.rollout
+    if new is not None and old is None and new.canary.name in c.seen.diverted:
+        yield "began a revision whose Service selects another's pods"
+    if weight_of(c.after) > weight_of(c.before) and new is not None and new.canary.name in c.seen.diverted:
+        yield "raised a revision whose Service selects another's pods"
+    if c.after.stable != c.before.stable and c.after.stable is not None and c.after.stable.name in c.seen.diverted:
+        yield "promoted a revision whose Service selects another's pods"
+
+
 def retires_in_order(c: Case) -> Iterator[str]:
     """Weight 0, confirmed, drained, out of the route, confirmed; then the pods may go."""
     for leaving in c.before.retiring:
@@ -292,6 +310,7 @@ CHECKS: tuple[Callable[[Case], Iterator[str]], ...] = (
     reverts_at_once_and_only_then,
     remembers,
     begins_only_what_is_wanted,
+    starts_behind_its_own_service,
     retires_in_order,
 )
 

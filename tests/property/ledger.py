@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from tidegate.core.reasons import Reason
-from tidegate.core.record import Record, Rollout
+from tidegate.core.record import Record, Rollout, Verdict
 from tidegate.core.values import Revision
 
 Work = tuple[str, str]
@@ -37,6 +37,7 @@ class Ledger:
     restarts: dict[str, int] = field(default_factory=dict)
     had_weight: bool = False
     promoted_by_hand: set[str] = field(default_factory=set)
+    condemned: dict[str, Verdict] = field(default_factory=dict)
     course: list[Rollout] = field(default_factory=list)
 
     def passed(self, seconds: float, *, paused: bool) -> None:

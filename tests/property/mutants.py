@@ -215,6 +215,8 @@ MUTANTS: dict[str, Decide] = {
     "does not revert in the bake": _unless(decide.revert, _bake),
     "reverts in two writes": _with(decide.revert, _two_writes),
     "reverts to a stable that is not there": _with(decide.revert, _blind_revert),
+    "forgets a verdict that the route did not take": _seeing(lambda seen: replace(seen, condemned=None)),
+    "begins a revision whose Service is diverted": _seeing(lambda seen: replace(seen, diverted={})),
     "ignores guards": _without_cause(causes.breached),
     "takes a crash for lost endpoints": _without_cause(causes.crashed),
     "ignores lost endpoints": _without_cause(causes.endpoints_lost),

@@ -8,17 +8,18 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 from tests.property.invariants import violations
-from tests.property.ledger import Ledger, work
+from tests.property.ledger import Ledger, named, work
 from tests.unit.core import builders as make
 
 from tidegate.core.decide import decide
 from tidegate.core.decision import Decision, action_value
+from tidegate.core.diversion import Diversion, condemned, diversion, saved_verdict
 from tidegate.core.guards import Mode
-from tidegate.core.manifests import replicas_of
+from tidegate.core.manifests import diversion_for, replicas_of
 from tidegate.core.observed import Exit, Judgement, Observed, Obstacle, RevisionFacts, RouteFacts
 from tidegate.core.plan import Plan, Step
 from tidegate.core.reasons import Reason
-from tidegate.core.record import Record
+from tidegate.core.record import Record, Verdict
 from tidegate.core.values import Revision, Unavailable
 
 Decide = Callable[[Plan, Record, Observed], Decision]
@@ -71,6 +72,8 @@ class World:
         self.actions: dict[str, str] = {}
         self.preset = make.PRESET
         self.conflict = False
+        self.denied = False
+        self.diversions: dict[str, Diversion] = {}
         self.down = False
         self.full = False
         self.ledger = Ledger()
@@ -115,14 +118,24 @@ class World:
             route=facts,
             record=record,
             revisions={
-                name: RevisionFacts(endpoints=p.ready, pods=p.ready, restarts=dict(p.restarts), exits=p.exits)
+                name: RevisionFacts(
+                    endpoints=0 if name in self.diversions else p.ready, pods=p.ready, restarts=dict(p.restarts),
+                    exits=p.exits,
+                )
                 for name, p in self.pods.items()
             },
             evidence=self._judgement(record),
             preset=self.preset,
             actions=dict(self.actions),
             taken_by=self.taken_by,
-        )
+            condemned=self._condemned(record),
+            diverted={name: away.to for name, away in self.diversions.items()},
+        )  # fmt: skip
+
+    def _condemned(self, record: Record) -> Verdict | None:
+        if self.route is None or record.rollout is None or record.rollout.verdict is not None:
+            return None
+        return saved_verdict(record.rollout, self.diversions.get(record.rollout.canary.name), self.saved)
 
     # what the machine does
 
@@ -133,6 +146,10 @@ class World:
         for _ in range(MOST_WRITES):
             decision = self.look()
             if decision.record == self.record and self._in_place():
+                self._services(decision.record)
+                return decision
+            if self.denied:
+                self._save(decision.record)
                 return decision
             self._write(decision.record)
         raise BrokenInvariantError(f"{MOST_WRITES} writes without an end: {self.log[-5:]}")
@@ -152,6 +169,30 @@ class World:
         if self.taken_by is not None and self.route is None:
             return True
         return self.route is not None and self.route.weights == self.route.record.weights()
+
+    def _services(self, record: Record) -> None:
+        """The Services are rendered: a diversion that is no longer kept is put back."""
+        kept = {r.name: diversion_for(record, r, self.diversions) for r in record.revisions()}
+        gone = {name: away for name, away in self.diversions.items() if name not in kept}
+        self.diversions = gone | {name: away for name, away in kept.items() if away is not None}
+
+    def _save(self, record: Record) -> None:
+        """The route can't be written: the verdict goes where it can, and traffic with it."""
+        before, rollout = self.record, record.rollout
+        if rollout is None or rollout.verdict is None:
+            return
+        self.saved = condemned(before, record)
+        self.ledger.condemned.setdefault(named(rollout), rollout.verdict)
+        if rollout.verdict.rejects:
+            self.ledger.condemned[named(rollout)] = rollout.verdict
+        ready = self.pods[record.stable.name].ready if record.stable and record.stable.name in self.pods else 0
+        away = diversion(record, stable_endpoints=ready)
+        if away is not None:
+            self.diversions[rollout.canary.name] = away
+        self.log.append(f"denied {rollout.verdict.reason}, diverted to {away and away.to}")
+        routed = self.route.weights.get(rollout.canary.name, 0) if self.route else 0
+        if routed and ready and rollout.canary.name not in self.diversions:
+            raise BrokenInvariantError(f"a condemned canary goes on getting requests: {self.log[-5:]}")
 
     def _write(self, record: Record) -> None:
         before = self.record
@@ -188,6 +229,8 @@ class World:
         wanted = {r.name: r for r in record.revisions()} if self.route is not None else {}
         for name in [name for name in self.pods if name not in wanted]:
             del self.pods[name]
+        if self.route is not None:
+            self.diversions = {name: away for name, away in self.diversions.items() if name in wanted}
         for name, revision in wanted.items():
             pods = self.pods.setdefault(name, Pods())
             sizes = {key: max(1, value.ready) for key, value in self.pods.items()}
@@ -283,14 +326,14 @@ class World:
     # everything in order
 
     def healed(self) -> None:
-        self.down = self.registry_down = self.conflict = self.full = False
+        self.down = self.registry_down = self.conflict = self.full = self.denied = False
         self.refusal = self.taken_by = None
         self.evidence, self.actions = "good", {}
         self.plan = replace(self.plan, paused=False)
 
     def mended(self) -> None:
         """What broke works again; people's wishes stay."""
-        self.registry_down = self.down = self.full = False
+        self.registry_down = self.down = self.full = self.denied = False
         self.refusal = self.taken_by = None
         self.evidence = "good"
 

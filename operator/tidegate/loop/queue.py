@@ -8,6 +8,7 @@ import asyncio
 import heapq
 import time
 from collections import OrderedDict
+from contextlib import suppress
 from collections.abc import Callable
 
 
@@ -70,10 +71,10 @@ class WorkQueue:
                 self._working[key] = self._taken = self._clock()
                 return key
             self._wake.clear()
-            try:
-                await asyncio.wait_for(self._wake.wait(), wait)
-            except TimeoutError:
-                continue
+            # Not `wait_for`: before Python 3.12 it forgets a cancellation that comes together with a key.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(wait):
+                    await self._wake.wait()
 
     def done(self, key: str) -> None:
         """The pass is over; if the key was added meanwhile it waits again."""

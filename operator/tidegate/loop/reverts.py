@@ -65,10 +65,12 @@ class RevertLane:
             await self._until_written(key)
         finally:
             del self._tasks[key]
+            again = key in self._again
+            self._again.discard(key)
             self._queue.add(key)
-            if key in self._again:
-                self._again.discard(key)
-                self.look(key)
+        # Not after a cancellation: whoever ends the lane does not want another task.
+        if again:
+            self.look(key)
 
     async def _until_written(self, key: str) -> None:
         """Write the revert, as often as it takes; each time it is decided anew on the newest route."""
@@ -115,7 +117,8 @@ class RevertLane:
 
     async def _pause(self, seconds: float) -> None:
         with suppress(TimeoutError):
-            await asyncio.wait_for(self._stopping.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._stopping.wait()
 
     async def stop(self, within: float) -> None:
         """Let what is being written be written, for so many seconds; what failed is left to the next process."""

@@ -4,8 +4,10 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 import pytest
-from tests.fakes.cluster import Crash, Fault, Phase, Write, crash_at
+from tests.fakes.cluster import Crash, Fault, Phase, Write, crash_at, refuse_kind
 from tests.integration.loop.stage import FakeStage, Stage
+
+from tidegate.core.labels import REVISION, ROUTE_KIND
 
 HOLD = 15.0
 #: Seconds from death to life.
@@ -49,6 +51,42 @@ async def revert(stage: Stage) -> None:
     await stage.quiet()
 
 
+async def diverted(stage: Stage) -> None:
+    """The second version turns bad while the route can't be written, and leaves by its Service; the route follows."""
+    stage.traffic.rate = 100.0
+    first = stage.point()
+    await stage.apply(manifest(stage))
+    stage.start()
+    await stage.until(lambda look: look.ready and look.version == first, f"version {first} serves")
+    second = await stage.rolling(20)
+    denied = refuse_kind(ROUTE_KIND)
+    stage.asked = len(stage.writes)
+    stage.faults.append(denied)
+    stage.traffic.errors[second] = 1.0
+    name = await stage.named(second)
+
+    async def away() -> bool:
+        service = await stage.hands.read("Service", name)
+        return service is not None and service["spec"]["selector"] != {REVISION: name}
+
+    end = asyncio.get_running_loop().time() + 60
+    while not await away():
+        assert asyncio.get_running_loop().time() < end, "never diverted"
+        await asyncio.sleep(0.1)
+    # From here on the version is well again, and nobody may see anything of it all the same.
+    stage.traffic.errors.clear()
+    await asyncio.sleep(DEAD + 1.5)
+    served = stage.traffic.served[second]
+    stage.faults.remove(denied)
+    look = await stage.until(lambda look: second in look.rejected and look.named == {first}, "rejected")
+    await stage.alone(first)
+    assert stage.traffic.served[second] == served
+    assert stage.books.raises(second) == [20]
+    assert look.weights == {first: 100}
+    assert [entry["attempt"] for entry in look.status["history"]] == [1, 1]
+    await stage.quiet()
+
+
 def manifest(stage: Stage) -> dict[str, object]:
     return stage.manifest(
         rollout={"weights": [20, 100], "hold": f"{HOLD:g}s"},
@@ -69,7 +107,7 @@ async def told(story: Story, *faults: Fault) -> FakeStage:
     return stage
 
 
-@pytest.mark.parametrize("story", [rollout, revert])
+@pytest.mark.parametrize("story", [rollout, revert, diverted])
 async def test_killed_after_any_one_write_the_story_ends_the_same(story: Story) -> None:
     whole = await told(story)
     # What leads up to a revert is a rollout, whose every write has its own story.
