@@ -8,8 +8,8 @@ import asyncio
 import heapq
 import time
 from collections import OrderedDict
-from contextlib import suppress
 from collections.abc import Callable
+from contextlib import suppress
 
 
 class WorkQueue:

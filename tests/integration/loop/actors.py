@@ -209,7 +209,10 @@ def _slice(service: Manifest, endpoints: list[dict[str, Any]]) -> Manifest:
 
 
 class Gateway:
-    """Takes routes up and says so. `mood`: quick, silent (takes them up and says nothing) or refusing."""
+    """Takes routes up and says so.
+
+    `mood`: quick, silent (takes them up and says nothing), refusing, or deaf (goes on by what it knew).
+    """
 
     def __init__(self, hands: Hands, delay: float = 0.05) -> None:
         self.mood = "quick"
@@ -232,6 +235,8 @@ class Gateway:
             await self._dirty.wait()
             await asyncio.sleep(self.delay)
             self._dirty.clear()
+            if self.mood == "deaf":
+                continue
             routes = await self._hands.all(ROUTE_KIND)
             self.weights = {route["metadata"]["name"]: backends(route) for route in routes}
             for route in routes:
