@@ -42,8 +42,8 @@ class Standby:
     def _concerns(self, key: str) -> bool:
         """Whether there is a cause that this replica may act on, and a weight that it could take away.
 
-        Not where the time alone is the cause: this machine's clock may be wrong, and the next leader will look. Nor where
-        the canary's traffic has left by its Service: the route is left to whoever diverted it, or leads next.
+        Not where the time alone is the cause: this machine's clock may be wrong, and the next leader will look. Nor
+        where the canary's traffic has left by its Service: the route is left to who diverted it, or leads next.
         """
         if not self._reverts.rolling(key):
             return False
