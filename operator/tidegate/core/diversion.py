@@ -74,7 +74,7 @@ def diverted(live: Mapping[str, Any], wanted: Diversion) -> dict[str, Any]:
     The apply is a compare-and-set on the Service as it was read: a canary that was promoted meanwhile has another role
     on it. Whoever applies it needs no plan, so any version of the operator can.
     """
-    metadata = live["metadata"]
+    metadata, ports = live["metadata"], (live.get("spec") or {}).get("ports") or ()
     return {
         "apiVersion": "v1",
         "kind": "Service",
@@ -88,7 +88,7 @@ def diverted(live: Mapping[str, Any], wanted: Diversion) -> dict[str, Any]:
         },
         "spec": {
             "selector": {REVISION: wanted.to},
-            "ports": [{key: port[key] for key in _PORT if key in port} for port in live["spec"]["ports"]],
+            "ports": [{key: port[key] for key in _PORT if key in port} for port in ports],
         },
     }
 

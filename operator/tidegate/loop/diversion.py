@@ -7,7 +7,8 @@ from typing import Any, TypeVar
 
 import structlog
 
-from tidegate.core.diversion import Diversion, condemned, diversion, diversion_of, diverted
+from tidegate.core.diversion import Diversion, condemned, diversion, diverted
+from tidegate.core.drift import differs
 from tidegate.core.manifests import Known
 from tidegate.core.plan import Plan
 from tidegate.core.record import Record
@@ -123,7 +124,7 @@ class SecondPlane:
         if live is None:
             return False
         manifest = diverted(live, wanted)
-        if diversion_of(live) == wanted and live["spec"].get("selector") == manifest["spec"]["selector"]:
+        if not differs(live, manifest):
             return True
         try:
             self.world.put(await self.cluster.apply(manifest))
