@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
-from tests.bench import idle, revert, route
+from tests.bench import handover, idle, revert, route
 from tests.bench.figures import Figure, table
 from tests.bench.stage import Stage, stage
 
@@ -27,25 +27,41 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "idle_1000": lambda on, _: idle.measure(on),
 }
 
+#: Those that need no more than an API server.
+ALONE: Mapping[str, Callable[[int], list[Figure]]] = {
+    "handover_sigkill": handover.sigkill,
+    "handover_sigterm": handover.sigterm,
+    "killed_in_mid_revert": lambda _: handover.killed_in_mid_revert(),
+}
+
 
 def main() -> int:
     """Run what was asked for; 1 if a budget was missed or an answer was not clean, else 0."""
     parser = _arguments()
     arguments = parser.parse_args()
-    if unknown := sorted(set(arguments.name) - set(BENCHMARKS)):
-        parser.error(f"no benchmark is called {unknown[0]}; there are {', '.join(BENCHMARKS)}")
+    known = [*ALONE, *BENCHMARKS]
+    if unknown := sorted(set(arguments.name) - set(known)):
+        parser.error(f"no benchmark is called {unknown[0]}; there are {', '.join(known)}")
     if arguments.trials < 1:
         parser.error("--trials must be 1 or more")
     figures: list[Figure] = []
     failures: list[str] = []
-    with stage() as on:
-        # What needs the machine for itself comes last: a thousand objects stay where they are.
-        for name in [each for each in BENCHMARKS if not arguments.name or each in arguments.name]:
-            try:
-                figures += BENCHMARKS[name](on, arguments.trials)
-            except (AssertionError, OSError, ValueError) as error:
-                failures.append(f"{name}: {error}")
-            _write(figures)
+
+    def run(name: str, measure: Callable[[], list[Figure]]) -> None:
+        try:
+            figures.extend(measure())
+        except (AssertionError, OSError, ValueError) as error:
+            failures.append(f"{name}: {error}")
+        _write(figures)
+
+    wanted = [each for each in known if not arguments.name or each in arguments.name]
+    for name in [each for each in wanted if each in ALONE]:
+        run(name, partial(ALONE[name], arguments.trials))
+    if on_cluster := [each for each in wanted if each in BENCHMARKS]:
+        with stage() as on:
+            # What needs the machine for itself comes last: a thousand objects stay where they are.
+            for name in on_cluster:
+                run(name, partial(BENCHMARKS[name], on, arguments.trials))
     failures += [sentence for figure in figures for sentence in figure.missed()]
     print(table(figures))
     for sentence in failures:
@@ -60,7 +76,9 @@ def _write(figures: list[Figure]) -> None:
 
 def _arguments() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
-    parser.add_argument("name", nargs="*", metavar="name", help=f"of {', '.join(BENCHMARKS)}; all of them if none")
+    parser.add_argument(
+        "name", nargs="*", metavar="name", help=f"of {', '.join([*ALONE, *BENCHMARKS])}; all of them if none"
+    )
     parser.add_argument("--trials", type=int, default=20, help="of each benchmark that repeats something")
     return parser
 

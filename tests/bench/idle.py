@@ -36,16 +36,22 @@ OURS = (
 )
 #: What the API server is told to count by itself: requests of the operator's account, writes apart from the rest.
 WRITES, READS = "bench-writes", "bench-reads"
+#: The lease is renewed whether there are objects or not.
+LEASES = "bench-leases"
+#: The leader is what is measured.
+ALONE = "replicas=1"
 
 
 def measure(stage: Stage) -> list[Figure]:
     """Make the objects, start the operator anew, and watch it for a minute."""
     stage.progress.expect(3)
     editor = Editor(stage.access)
-    stage.access.apply([_counted(WRITES, 400, _WRITING), _counted(READS, 500, ["*"])])
+    schemas = [_counted(LEASES, 300, ["*"], groups=["coordination.k8s.io"])]
+    schemas += [_counted(WRITES, 400, _WRITING), _counted(READS, 500, ["*"])]
+    stage.access.apply(schemas)
     # Making them is not what is measured. Still more hands would only wait for each other: the API server hands out
     # addresses of Services one by one.
-    install_operator(stage.access, "workers=8", "resources.requests.cpu=1")
+    install_operator(stage.access, "workers=8", "resources.requests.cpu=1", ALONE)
     with tempfile.TemporaryDirectory() as directory, Kwok(stage, Path(directory)):
         with stage.progress.step(f"idle_1000: making {OBJECTS} objects"), SimulatedGateway(stage.access, HOME):
             begun = time.time()
@@ -69,10 +75,16 @@ def measure(stage: Stage) -> list[Figure]:
 _WRITING = ["create", "update", "patch", "delete", "deletecollection"]
 
 
-def _counted(name: str, precedence: int, verbs: list[str]) -> dict[str, Any]:
+def _counted(name: str, precedence: int, verbs: list[str], groups: list[str] | None = None) -> dict[str, Any]:
     """A FlowSchema: requests of the operator's account get a counter of their own, and the priority they had."""
     account = {"namespace": NAMESPACE, "name": RELEASE}
-    everything = {"verbs": verbs, "apiGroups": ["*"], "resources": ["*"], "namespaces": ["*"], "clusterScope": True}
+    everything = {
+        "verbs": verbs,
+        "apiGroups": groups or ["*"],
+        "resources": ["*"],
+        "namespaces": ["*"],
+        "clusterScope": True,
+    }
     return {
         "apiVersion": "flowcontrol.apiserver.k8s.io/v1",
         "kind": "FlowSchema",
@@ -174,7 +186,7 @@ def _restart(stage: Stage, editor: Editor) -> tuple[Process, float, float]:
     Returns:
         Its process, the seconds from its start to the end of its last pass, and the CPU seconds used until then.
     """
-    install_operator(stage.access, "registry.interval=30")
+    install_operator(stage.access, "registry.interval=30", ALONE)
     pods = [pod for pod in listed(stage.access, "pods", NAMESPACE) if "deletionTimestamp" not in pod["metadata"]]
     process = Process.of_pod(pods[0]["metadata"]["uid"])
     path = f"/api/v1/namespaces/{NAMESPACE}/pods/{pods[0]['metadata']['name']}:8080/proxy/metrics"

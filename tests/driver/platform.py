@@ -24,6 +24,7 @@ def install_mlflow(access: Access) -> registry.Mlflow:
 
 def install_operator(access: Access, *settings: str, namespace: str = NAMESPACE) -> None:
     """`helm install --wait`, as the README says it, with images of this tree and a registry poll of a second."""
+    there = bool(access.kubectl("get", "deployment", RELEASE, "-n", namespace, "--ignore-not-found"))
     wanted = {
         "image.repository": f"{access.image_prefix}/tidegate-operator",
         "image.tag": "dev",
@@ -38,6 +39,8 @@ def install_operator(access: Access, *settings: str, namespace: str = NAMESPACE)
         "upgrade", "--install", RELEASE, chart, "-n", namespace, "--create-namespace", "--wait", "--timeout=120s",
         *sets, *extra,
     )  # fmt: skip
+    if not there:
+        return
     # The tag of a development image does not move: a newer one under it needs new pods.
     access.kubectl("rollout", "restart", f"deployment/{RELEASE}", "-n", namespace)
     access.kubectl("rollout", "status", f"deployment/{RELEASE}", "-n", namespace, "--timeout=120s")
@@ -48,6 +51,13 @@ def remove_operator(access: Access, namespace: str = NAMESPACE) -> None:
     access.helm("uninstall", RELEASE, "-n", namespace, "--ignore-not-found", "--wait")
     access.kubectl("delete", "crd", "modeldeployments.tidegate.dev", "--ignore-not-found")
     access.kubectl("delete", "namespace", namespace, "--ignore-not-found", "--wait=false")
+
+
+def leader(access: Access, namespace: str = NAMESPACE) -> str:
+    """The name of the operator's pod that leads; empty where none does."""
+    lease = access.kubectl("get", "lease", RELEASE, "-n", namespace, "--ignore-not-found", "-o", "json")
+    holder = json.loads(lease or "{}").get("spec", {}).get("holderIdentity") or ""
+    return str(holder.rpartition("_")[0])
 
 
 def wait_for(

@@ -5,6 +5,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -89,11 +90,18 @@ class Relay:
         headers |= {"Authorization": f"Bearer {self._token}", "Accept-Encoding": "identity"}
         url = f"{self._server}{request.path_qs}"
         async with self._session.request(request.method, url, headers=headers, data=body or None) as answer:
-            return await self._answer(request, asked, answer)
+            given = web.StreamResponse(
+                status=answer.status,
+                headers={name: value for name, value in answer.headers.items() if name.lower() not in _DROPPED},
+            )
+            # A client that was killed is what this is for.
+            with suppress(ConnectionResetError):
+                await self._answer(request, asked, answer, given)
+            return given
 
-    async def _answer(self, request: web.Request, asked: Asked, answer: aiohttp.ClientResponse) -> web.StreamResponse:
-        kept = {name: value for name, value in answer.headers.items() if name.lower() not in _DROPPED}
-        given = web.StreamResponse(status=answer.status, headers=kept)
+    async def _answer(
+        self, request: web.Request, asked: Asked, answer: aiohttp.ClientResponse, given: web.StreamResponse
+    ) -> None:
         if "watch" not in request.query:
             whole = await answer.read()
             while not self.after(asked):  # noqa: ASYNC110 (another thread changes it)
@@ -106,4 +114,3 @@ class Relay:
             async for piece in answer.content.iter_any():
                 await given.write(piece)
         await given.write_eof()
-        return given

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.cluster import remains
-from tests.driver.platform import NAMESPACE, wait_for
+from tests.driver.platform import NAMESPACE, leader, wait_for
 from tests.driver.traffic import tally, unclean
 from tests.e2e.site import Site
 
@@ -53,36 +53,68 @@ def test_an_operator_killed_at_six_moments_reaches_the_same_end_without_a_failed
     assert unclean(answers, bad=[look.rejected[bad]["revision"]]) == [], tally(answers)
 
 
+def test_a_canary_leaves_while_the_leader_hangs_and_a_leader_told_to_end_is_not_missed(site: Site) -> None:
+    """Scenario 25: one of two replicas hangs (SIGSTOP) in mid-step; then it wakes up, and nothing of it is seen."""
+    site.serve(site.manifest(rollout={"weights": [25, 100], "hold": "1h"}))
+    wait_for(lambda: [_ready(pod) for pod in _operators(site)] == [True, True], seconds=120, what="two replicas")
+    with site.trail() as trail, site.traffic(rate=60) as traffic:
+        site.steady(traffic)
+        canary = site.candidate()
+        moment(lambda: trail.weights(canary) == [25])
+        site.steady(traffic, 30)
+        hung = leader(site.access)
+        signalled(site, hung, "SIGSTOP")
+        site.annotate("abort", f"{canary}/1")
+        aborted = time.time()
+        moment(lambda: trail.weights(canary) == [25, 0])
+        assert trail.reached(canary, 0) < aborted + 5
+        wait_for(lambda: leader(site.access) not in {"", hung}, seconds=30, what="the standby leads")
+        signalled(site, hung, "SIGCONT")
+        look = site.wait(lambda look: canary in look.rejected and look.stalled is not None, what="rejected")
+        wait_for(lambda: [_ready(pod) for pod in _operators(site)] == [True, True], seconds=60, what="both are ready")
+        told = leader(site.access)
+        site.access.kubectl("delete", "pod", told, "-n", NAMESPACE, "--wait=false")
+        begun = time.time()
+        wait_for(lambda: leader(site.access) not in {"", told}, seconds=30, what="handed over", every=0.05)
+        assert time.time() - begun < 5
+        site.steady(traffic, 30)
+        answers = list(traffic.answers())
+        trail.check()
+        assert trail.weights(canary) == [25, 0]
+    assert look.version == "1"
+    assert unclean(answers) == [], tally(answers)
+
+
 def moment(holds: Callable[[], bool]) -> None:
     """Wait for something, looking often: what is to be hit is short."""
     wait_for(holds, seconds=90, what="the moment to kill at", every=0.01)
 
 
 def kill(site: Site) -> None:
-    """SIGKILL to the operator's process, and a new pod in place of the container's back-off."""
-    pod = operator(site)
-    _, _, container = pod["status"]["containerStatuses"][0]["containerID"].partition("://")
+    """SIGKILL to the leader's process, and a new pod in place of the container's back-off; until another leads."""
+    name = leader(site.access)
+    signalled(site, name, "SIGKILL")
+    site.access.kubectl("delete", "pod", name, "-n", NAMESPACE, "--grace-period=0", "--force", "--wait=false")
+    wait_for(lambda: leader(site.access) not in {"", name}, seconds=90, what="another leader")
+
+
+def signalled(site: Site, pod: str, word: str) -> None:
+    """Send a signal to the operator's process in a pod."""
+    found = site.objects.get(f"/api/v1/namespaces/{NAMESPACE}/pods/{pod}")
+    _, _, container = found["status"]["containerStatuses"][0]["containerID"].partition("://")
     access = site.access
     socket = remains.ROOT / str(access.run) / "containerd" / "run" / "containerd.sock"
     subprocess.run(
-        [str(access.ctr_program), f"--address={socket}", "-n", "k8s.io", "tasks", "kill", "-s", "SIGKILL", container],
+        [str(access.ctr_program), f"--address={socket}", "-n", "k8s.io", "tasks", "kill", "-s", word, container],
         check=True,
         capture_output=True,
     )
-    name = pod["metadata"]["name"]
-    access.kubectl("delete", "pod", name, "-n", NAMESPACE, "--grace-period=0", "--force", "--wait=false")
-    wait_for(
-        lambda: (found := operator(site)) and found["metadata"]["name"] != name and _ready(found),
-        seconds=90,
-        what="another operator",
-    )
 
 
-def operator(site: Site) -> dict[str, Any]:
-    """The operator's newest pod; empty where there is none."""
+def _operators(site: Site) -> list[dict[str, Any]]:
+    """The operator's pods that are not on their way out."""
     found = site.objects.get(f"/api/v1/namespaces/{NAMESPACE}/pods?labelSelector={_SELECTOR}")["items"]
-    alive = [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
-    return max(alive, key=lambda pod: pod["metadata"]["creationTimestamp"], default={})
+    return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
 
 
 def _ready(pod: dict[str, Any]) -> bool:

@@ -57,6 +57,7 @@ class Replica:
     operator: Operator
     line: Hanging
     leases: LeaseLine
+    deaf: set[str] = field(default_factory=set)
     work: "asyncio.Task[None]" = field(init=False)
 
     @property
@@ -118,7 +119,7 @@ class Pair(FakeStage):
     def hear(self, event: str, body: Manifest) -> None:
         super().hear(event, body)
         for replica in self.replicas:
-            if not replica.line.dead and not replica.line.hangs:
+            if not replica.line.dead and not replica.line.hangs and body["kind"] not in replica.deaf:
                 tell = replica.operator.gone if event == "DELETED" else replica.operator.seen
                 tell(body["kind"], body)
 
@@ -205,6 +206,22 @@ async def test_a_container_that_restarts_under_a_hung_leader_is_seen_by_the_stan
     (await pair.leader()).line.hangs = True
     await pair.kubelet.restart(second)
     await pair.until(lambda look: look.weights == {first: 100}, "the standby reverts", 3)
+
+
+async def test_a_standby_that_has_not_heard_of_endpoints_yet_reads_them_before_it_takes_them_for_lost(
+    pair: Pair,
+) -> None:
+    leader = await pair.leader()
+    first = pair.point()
+    await pair.apply(pair.manifest())
+    await pair.until(lambda look: look.ready and look.version == first, "the first serves")
+    standby = pair.other(leader)
+    standby.deaf.add("EndpointSlice")
+    await pair.rolling(5)
+    await asyncio.sleep(10)
+    assert written(standby) == []
+    assert standby.line.reads["EndpointSlice"] == 2
+    await pair.serves("2")
 
 
 async def test_a_deadline_is_left_to_a_leader_whatever_the_standbys_clock_says(pair: Pair) -> None:
