@@ -6,6 +6,7 @@ TidegateError
 ├── NotLeading           only the leader may write that, and this replica is not. Left to the leader
 └── ClusterError         the Kubernetes API did not do what it was asked
     ├── Refused          it never will as asked (403, 422, admission). Retried slowly
+    │   └── NotServed    it has no such kind: a CRD is missing
     ├── Unreachable      it could not (5xx, 429, timeouts, connection). Retried soon
     └── Conflict         the object is another than was read. Decided anew at once
 
@@ -38,6 +39,10 @@ class ClusterError(TidegateError):
 
 class Refused(ClusterError):  # noqa: N818
     """It never will as asked: forbidden, invalid, refused by admission."""
+
+
+class NotServed(Refused):
+    """The API server has no such kind: its CRD was never there, or is gone."""
 
 
 class Unreachable(ClusterError):  # noqa: N818

@@ -10,6 +10,7 @@ import os
 import ssl
 import sys
 from collections.abc import Awaitable, Callable
+from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
@@ -68,13 +69,17 @@ class Access:
         )
         self.session = self.share()
 
-    def share(self) -> aiohttp.ClientSession:
-        """A session on the same connections for somebody who closes sessions as he likes, as kopf does after a 401."""
+    def share(self, *, patient: bool = False) -> aiohttp.ClientSession:
+        """A session on the same connections for somebody who closes sessions as he likes, as kopf does after a 401.
+
+        With `patient` a kind that isn't served looks like a server that is away for a while: kopf gives up watching,
+        and with that everything, where it is told 404.
+        """
         return aiohttp.ClientSession(
             connector=self._connector,
             connector_owner=False,
             response_class=_Lean,
-            middlewares=(_authorized(self._configuration),),
+            middlewares=(_authorized(self._configuration), *((_patiently,) if patient else ())),
             headers={"User-Agent": "tidegate", "Accept": "application/json"},
             proxy=self._configuration.proxy,
             # One event of a watch may be longer than aiohttp's usual buffer.
@@ -123,6 +128,13 @@ def _ssl(configuration: Configuration) -> ssl.SSLContext:
 
 
 Handler = Callable[[aiohttp.ClientRequest], Awaitable[aiohttp.ClientResponse]]
+
+
+async def _patiently(request: aiohttp.ClientRequest, handler: Handler) -> aiohttp.ClientResponse:
+    answer = await handler(request)
+    if answer.status == HTTPStatus.NOT_FOUND:
+        answer.status = HTTPStatus.SERVICE_UNAVAILABLE
+    return answer
 
 
 def _authorized(

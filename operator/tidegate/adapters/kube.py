@@ -15,7 +15,7 @@ import aiohttp
 
 from tidegate.adapters.access import Access, lean
 from tidegate.core.labels import MANAGED_BY, MANAGER
-from tidegate.errors import ClusterError, Conflict, Refused, Unreachable
+from tidegate.errors import ClusterError, Conflict, NotServed, Refused, Unreachable
 from tidegate.ports import Manifest
 
 FIELD_MANAGER = "tidegate"
@@ -214,6 +214,7 @@ def _translated(status: int, message: str, value: Manifest | None) -> ClusterErr
         return Refused(text)
     if status in _PASSING or status >= _SERVER_ERROR:
         return Unreachable(text)
-    if status == _NOT_FOUND and ((value or {}).get("details") or {}).get("name"):
-        return _Absent(text)
+    if status == _NOT_FOUND:
+        named = ((value or {}).get("details") or {}).get("name")
+        return _Absent(text) if named else NotServed(text)
     return Refused(text)

@@ -86,7 +86,7 @@ async def run_informer(
     async def login(**_: Any) -> kopf.AiohttpSession:
         # After a 401 kopf closes the session, asks for another at once, and takes none that it had before.
         await asyncio.sleep(LOGIN_AGAIN if next(logins) else 0.0)
-        return kopf.AiohttpSession(server=access.server, aiohttp_session=access.share())
+        return kopf.AiohttpSession(server=access.server, aiohttp_session=access.share(patient=True))
 
     others = asyncio.all_tasks()
     tasks = await kopf.spawn_tasks(

@@ -9,7 +9,8 @@ from collections.abc import Callable, Sequence
 
 import structlog
 
-from tidegate.errors import ClusterError
+from tidegate.core.labels import ROUTE_KIND
+from tidegate.errors import ClusterError, NotServed
 from tidegate.loop.world import WATCHED, World
 from tidegate.ports import Cluster, Manifest
 
@@ -54,7 +55,7 @@ class Relister:
             known = {name: self._world.get(kind, name) for name in self._world.names(kind)}
             listed: set[str] = set()
             for namespace in self._namespaces:
-                for body in await self._cluster.list(kind, namespace):
+                for body in await self._all(kind, namespace):
                     listed.add(f"{body['metadata']['namespace']}/{body['metadata']['name']}")
                     told.add(self._world.put(body))
             vanished += [(kind, name, body) for name, body in known.items() if body is not None and name not in listed]
@@ -65,3 +66,13 @@ class Relister:
                 told.add(self._world.drop(before))
         for key in sorted(key for key in told if key is not None):
             self._changed(key)
+
+    async def _all(self, kind: str, namespace: str | None) -> list[Manifest]:
+        try:
+            return await self._cluster.list(kind, namespace)
+        except NotServed as error:
+            if kind != ROUTE_KIND:
+                raise
+            # Without routes there is still much to do, and to revert.
+            _log.error("no HTTPRoutes: are Gateway API's CRDs gone?", error=str(error))
+            return []
