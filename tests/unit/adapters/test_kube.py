@@ -13,7 +13,7 @@ from kubernetes.aio.client import Configuration
 
 from tidegate.adapters.access import Access, get_configuration, own_namespace
 from tidegate.adapters.kube import KubeCluster
-from tidegate.errors import ClusterError, Conflict, Refused, Unreachable
+from tidegate.errors import ClusterError, Conflict, NotServed, Refused, Unreachable
 
 BOX = {"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "box", "namespace": "ml"}, "data": {"a": "1"}}
 Serve = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -72,7 +72,7 @@ async def test_an_apply_says_who_applies_and_how(start: Start) -> None:
         (400, "unknown field", Refused),
         (401, "Unauthorized", Unreachable),
         (403, "forbidden", Refused),
-        (404, "the server could not find the requested resource", Refused),
+        (404, "the server could not find the requested resource", NotServed),
         (409, "the object has been modified", Conflict),
         (410, "the page is too old", Unreachable),
         (413, "too large", Refused),
