@@ -67,7 +67,7 @@ def test_a_canary_leaves_while_the_leader_hangs_and_a_leader_told_to_end_is_not_
         site.annotate("abort", f"{canary}/1")
         aborted = time.time()
         moment(lambda: trail.weights(canary) == [25, 0])
-        assert trail.reached(canary, 0) < aborted + 5
+        assert trail.left(canary) < aborted + 5
         wait_for(lambda: leader(site.access) not in {"", hung}, seconds=30, what="the standby leads")
         signalled(site, hung, "SIGCONT")
         look = site.wait(lambda look: canary in look.rejected and look.stalled is not None, what="rejected")

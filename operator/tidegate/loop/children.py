@@ -65,12 +65,12 @@ class Children:
         return settled is not None and settled[0] == self._settled[(kind, name)][0]
 
     async def _apply(self, kind: str, wanted: Manifest, live: Manifest | None) -> Manifest:
-        """Apply it; a Service only as it was seen, for it may have been diverted since.
+        """Apply it, where it is as it was seen: a Service may have been diverted, or another replica may lead by now.
 
         Raises:
-            Conflict: the Service is another; the cache holds the newest one then.
+            Conflict: it is another; the cache holds the newest one then.
         """
-        if kind != "Service" or live is None:
+        if live is None:
             return await self._cluster.apply(wanted)
         meta = live["metadata"]
         seen = {"uid": meta["uid"], "resourceVersion": meta["resourceVersion"]}

@@ -78,7 +78,8 @@ class Reconciler:
         """Bring one object a step nearer to what it asks for.
 
         Raises:
-            Conflict: somebody else wrote the route; look again.
+            Conflict: somebody else wrote the route, or an object; look again.
+            NotLeading: the lease ran out; another replica goes on.
             ClusterError: the API server did not do what it was asked; look again later.
         """
         snapshot = self._observer.snapshot(key)

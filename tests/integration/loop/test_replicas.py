@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
+from tests.fakes.cluster import Fault, Phase, crash_at
 from tests.fakes.leases import FakeLeases
 from tests.fixtures.until import until
 from tests.integration.loop.line import Line
@@ -88,8 +89,10 @@ class Pair(FakeStage):
         self.leases = FakeLeases()
         self.replicas: list[Replica] = []
 
-    def join(self) -> Replica:
-        line = Hanging(self.cluster, on_death=lambda: None, latency=self.latency)
+    def join(self, *faults: Fault) -> Replica:
+        """One more. When a fault kills it, another one like it comes."""
+        line = Hanging(self.cluster, on_death=lambda: self.spawn(self._replaced(replica, faults)), latency=self.latency)
+        line.faults += faults
         leases = LeaseLine(self.leases)
         operator = Operator(
             settings=self.settings,
@@ -103,6 +106,11 @@ class Pair(FakeStage):
         replica.work = asyncio.create_task(operator.run())
         self.replicas.append(replica)
         return replica
+
+    async def _replaced(self, dead: Replica, faults: tuple[Fault, ...]) -> None:
+        await dead.kill()
+        self.replicas.remove(dead)
+        self.join(*faults)
 
     async def leader(self, seconds: float = 10.0) -> Replica:
         """The one that leads."""
@@ -265,6 +273,41 @@ async def test_who_lost_the_lease_takes_it_again_when_the_other_goes(pair: Pair)
     await pair.serves("2")
     assert pair.books.raises("2") == [5, 25, 50, 100]
     await pair.quiet()
+
+
+@pytest.mark.parametrize(("number", "when"), [(13, "after"), (16, "before")])
+async def test_leaders_that_are_killed_every_few_writes_come_to_the_same_end(number: int, when: Phase) -> None:
+    pair = Pair()
+    await pair.open()
+    for _ in range(2):
+        pair.join(crash_at(number, when))
+    first = pair.point()
+    await pair.apply(pair.manifest())
+    await pair.until(lambda look: look.weights == {first: 100}, "the first serves")
+    second = pair.point()
+    await pair.until(lambda look: look.weights == {second: 100} and look.named == {second}, "the second serves", 3000)
+    assert pair.books.raises(second) == [5, 25, 50, 100]
+    await pair.quiet()
+    await pair.close()
+
+
+async def test_what_one_leader_rejected_no_later_one_tries_again(pair: Pair) -> None:
+    first, second = await pair.begun()
+    pair.traffic.errors[second] = 1.0
+    await pair.reverted(second)
+    await pair.alone(first)
+    pair.traffic.errors.clear()
+    for _ in range(2):
+        leader = await pair.leader()
+        await leader.kill()
+        pair.replicas.remove(leader)
+        pair.join()
+        await pair.leader()
+        await asyncio.sleep(300)
+        look = await pair.look()
+        assert second in look.rejected
+        assert look.named == {first}
+    assert pair.books.raises(second) == [5, 25]
 
 
 async def test_told_to_end_the_leader_leaves_the_lease_and_the_other_leads_within_a_second(pair: Pair) -> None:

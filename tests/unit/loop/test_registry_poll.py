@@ -187,3 +187,17 @@ async def test_the_poll_goes_on_as_long_as_it_is_not_cancelled(fast: Polled) -> 
     fast.poll.want("ml/a", "fraud", CHAMPION)
     await until(lambda: len(fast.registry.reads) > 3)
     assert not fast.task.done()
+
+
+async def test_a_poll_that_begins_again_asks_at_once_and_goes_by_nothing_that_it_was_told_before(slow: Polled) -> None:
+    slow.poll.want("ml/a", "fraud", CHAMPION)
+    await until(lambda: slow.number() == "1")
+    slow.task.cancel()
+    await asyncio.gather(slow.task, return_exceptions=True)
+    slow.registry.set_alias("fraud", "champion", "2")
+    again = asyncio.create_task(slow.poll.run())
+    await asyncio.sleep(0)
+    assert slow.poll.value("fraud", CHAMPION) is None
+    await until(lambda: slow.number() == "2")
+    again.cancel()
+    await asyncio.gather(again, return_exceptions=True)
