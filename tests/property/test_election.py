@@ -171,9 +171,9 @@ replicas = st.builds(
 )
 
 
-def race(found: Sequence[Replica], **options: object) -> Race:
+def race(found: Sequence[Replica], terms: Terms = TERMS, **options: object) -> Race:
     for number, replica in enumerate(found):
-        replica.candidacy = Candidacy(identity=f"r{number}", terms=TERMS, due=replica.local(0.0))
+        replica.candidacy = Candidacy(identity=f"r{number}", terms=terms, due=replica.local(0.0))
     return Race(found, **options)  # type: ignore[arg-type]
 
 
@@ -204,6 +204,23 @@ def test_a_leader_that_hears_of_its_renewal_late_counts_from_when_it_asked() -> 
     race(found()).run(20.0)
     with pytest.raises(AssertionError, match="'r0', 'r1'"):
         race(found(), on_written=from_the_answer).run(20.0)
+
+
+def test_a_holder_that_outlasted_its_lease_would_share_it() -> None:
+    there, nowhere = Trip(there=0.0, back=0.0, sleep=0.0, lost=False), Trip(there=1e9, back=0.0, sleep=0.0, lost=True)
+
+    def found() -> list[Replica]:
+        cut = Replica(
+            candidacy=Candidacy(identity="", terms=TERMS),
+            offset=0.0,
+            pace=1.0,
+            trips=cycle([there] * 4 + [nowhere] * 40),
+        )
+        return [cut, steady()]
+
+    race(found()).run(20.0)
+    with pytest.raises(AssertionError, match="'r0', 'r1'"):
+        race(found(), replace(TERMS, within=6.0)).run(20.0)
 
 
 def test_without_compare_and_set_two_would_lead() -> None:
