@@ -32,7 +32,7 @@ from tidegate.loop.evidence import EvidenceWatch
 from tidegate.loop.fence import Fence, Fenced
 from tidegate.loop.follow import Follower
 from tidegate.loop.lease import Elector
-from tidegate.loop.metered import MeteredEvidence, MeteredRegistry
+from tidegate.loop.metered import MeteredEvidence, MeteredPrometheus, MeteredRegistry
 from tidegate.loop.notices import Notices
 from tidegate.loop.observe import Observer
 from tidegate.loop.queue import WorkQueue
@@ -91,7 +91,11 @@ class Operator:
             registry=registry, clock=clock, interval=settings.registry_interval, on_change=self._changed
         )
         self.evidence = EvidenceWatch(
-            MeteredEvidence(evidence, self.metrics, source="pods"), clock, on_breach=self.look, on_look=self.queue.add
+            MeteredEvidence(evidence, self.metrics, source="pods"),
+            MeteredPrometheus(self.prometheus, self.metrics),
+            clock,
+            on_breach=self.look,
+            on_look=self.queue.add,
         )
         observer = Observer(world=self.world, clock=clock, registry=self.poll, evidence=self.evidence, presets=presets)
         events = EventRecorder(cluster=cluster, clock=clock, metrics=self.metrics, instance=socket.gethostname())

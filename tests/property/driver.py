@@ -7,7 +7,7 @@ from tests.property.ledger import work
 from tests.property.world import BrokenInvariantError, World
 from tests.unit.core import builders as make
 
-VERDICTS = ("good", "bad", "none", "stale", "elsewhere", "suspected", "held", "undecided", "observed")
+VERDICTS = ("good", "bad", "none", "stale", "partial", "elsewhere", "suspected", "held", "undecided", "observed")
 WAITS = (0.1, 0.4, 3.0, 20.0, 61.0, 700.0, 4000.0)
 
 

@@ -142,7 +142,7 @@ def _held_and_proven(c: Case, rollout: Rollout) -> Iterator[str]:
         yield "went on without evidence"
     elif not (said.fresh and said.healthy and said.weight == rollout.weight and said.canary == rollout.canary.name):
         yield f"went on with evidence that does not speak for it: {said}"
-    elif said.suspected or said.held or said.breach:
+    elif said.suspected or said.held or said.breach or said.missing:
         yield "went on in spite of a suspicion"
 
 

@@ -203,6 +203,7 @@ MUTANTS: dict[str, Decide] = {
     "advances on data of another weight": _seeing(_at_present_weight),
     "advances in spite of a suspicion": _taken_as(suspected=False),
     "advances while stable fails as well": _taken_as(held=None),
+    "advances while a source is missing": _taken_as(missing=None),
     "advances undecided": _taken_as(healthy=True),
     "forgets a rejection": _with(begin.rejected, None),
     "files nothing": _after(_forgets_history),

@@ -8,6 +8,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.fakes.evidence import FakeEvidence
+from tests.fakes.prometheus import FakePrometheus
 from tests.integration.loop.stage import LoopClock
 from tests.integration.loop.virtual import VirtualLoop
 from tests.property.damage import JUNK, bent, broken, fuzzed
@@ -150,7 +151,7 @@ def test_a_saved_state_that_somebody_wrote_is_gone_on_with_or_begun_anew_and_nev
         def side(name: str, revision: str) -> Side:
             return Side(revision=revision, runtime=Runtime.TIDEGATE, targets=lambda: [pods[name].target])
 
-        watch = EvidenceWatch(evidence, LoopClock(), on_breach=str, on_look=str)
+        watch = EvidenceWatch(evidence, FakePrometheus(), LoopClock(), on_breach=str, on_look=str)
         spec = Spec(
             canary=side("c", "fraud-v7"), stable=side("s", "fraud-v6"), attempt=1, weight=50, guards=GUARDS,
             timeout=30.0, interval=1.0, saved={"canary": "fraud-v7", "attempt": 1, **state},

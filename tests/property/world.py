@@ -89,10 +89,13 @@ class World:
         rollout = record.rollout
         if rollout is None or rollout.weight == 0 or self.evidence == "none":
             return make.unavailable("EvidenceMissing")
-        said = make.judgement(record, healthy=self.evidence in {"good", "stale", "elsewhere", "suspected", "held"})
+        said = make.judgement(
+            record, healthy=self.evidence in {"good", "stale", "partial", "elsewhere", "suspected", "held"}
+        )
         changes: dict[str, dict[str, object]] = {
             "bad": {"breach": Obstacle(reason=Reason.GUARD_BREACHED, message="8% errors (34 of 420) over 1%")},
             "stale": {"fresh": False},
+            "partial": {"missing": "contour: no answer of Prometheus"},
             "elsewhere": {"weight": rollout.weight - 1},
             "suspected": {"suspected": True},
             "held": {"held": "stable is over the limit itself"},

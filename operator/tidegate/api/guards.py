@@ -4,8 +4,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from tidegate.api.rules import Rule, Wire
-from tidegate.api.scalars import Duration, Mode, Percentage, Percentile, Ratio, between
+from tidegate.api.rules import Rule, Unique, Wire
+from tidegate.api.scalars import Duration, Label, Mode, Number, Percentage, Percentile, Promql, Ratio, between
 
 
 class ErrorRate(Wire):
@@ -68,6 +68,32 @@ _Latencies = Annotated[
 ]
 
 
+class Query(Wire):
+    """A number that Prometheus gives, to be kept within limits. What is no single number says nothing."""
+
+    rules = (
+        Rule(
+            cel="has(self.max) || has(self.min)",
+            holds=lambda query: query.max is not None or query.min is not None,
+            message="must have a limit: set max or min",
+        ),
+    )
+    name: Label
+    """Names the guard in findings, as queries.<name>."""
+    promql: Promql
+    """The query. It gives one number. ${revision} and ${stable} stand for the revisions (and their Services; pods begin
+    with them), ${namespace} and ${name} for the object, ${window} for the time since the new version's first traffic,
+    at most 5m."""
+    max: Number | None = None
+    """The most that the number may be."""
+    min: Number | None = None
+    """The least that the number may be."""
+    for_: Annotated[Duration, between("0s", "1h")] = Field(default="30s", alias="for")
+    """For how long every answer has to be beyond a limit to be a breach."""
+    mode: Mode | None = None
+    """Overrides the mode of all guards."""
+
+
 class Guards(Wire):
     """What must keep holding while a new version gets traffic.
 
@@ -82,6 +108,8 @@ class Guards(Wire):
     """Share of requests that are refused as wrong."""
     latency: _Latencies | None = None
     """Percentiles of the answer times."""
+    queries: Annotated[list[Query], Field(max_length=8), Unique(key="name")] | None = None
+    """Numbers of your own, asked of the operator's Prometheus."""
     min_requests: int | None = Field(default=None, ge=1, le=100_000_000)
     """Requests that a step must have seen before a guard may call the new version healthy. Absent: three over the
     limit (the rule of three), at least 50."""

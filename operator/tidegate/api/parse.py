@@ -9,10 +9,12 @@ from pydantic_core import ErrorDetails
 
 from tidegate.api import guards as wire_guards
 from tidegate.api.scalars import seconds, share
-from tidegate.api.spec import Model, Spec
+from tidegate.api.spec import Model, Spec, can_feed
 from tidegate.api.v1alpha1 import Metadata, ModelDeployment
 from tidegate.core.guards import Absolute, Guard, Increase, Kind, Mode, Ratio
 from tidegate.core.plan import Gateway, MetricsFormat, Plan, Pointer, PointerKind, Runtime, Serving, Step
+from tidegate.core.promql import PRESETS
+from tidegate.core.queries import QueryGuard
 from tidegate.core.values import ObjectRef
 from tidegate.errors import InvalidSpec
 
@@ -36,6 +38,9 @@ def parse(body: Mapping[str, Any]) -> Plan:
         wanted = ModelDeployment.model_validate(body)
     except ValidationError as error:
         raise InvalidSpec(tuple(_findings(error))) from error
+    beyond = tuple(_beyond(wanted.spec))
+    if beyond:
+        raise InvalidSpec(beyond)
     return _plan(wanted.metadata, wanted.spec)
 
 
@@ -55,6 +60,8 @@ def _plan(metadata: Metadata, spec: Spec) -> Plan:
         guards=tuple(_guards(spec)),
         request_timeout=seconds(spec.guards.timeout),
         interval=seconds(spec.guards.interval),
+        sources=_sources(spec),
+        queries=tuple(_query(query, spec.guards) for query in spec.guards.queries or ()),
         paused=spec.paused,
         deleting=metadata.deletion_timestamp is not None,
     )
@@ -118,13 +125,43 @@ DEFAULT_CLIENT_ERRORS = wire_guards.ClientErrors.model_validate({"maxRatio": "2"
 DEFAULT_LATENCY = wire_guards.Latency.model_validate({"percentile": "95", "maxRatio": "1.5"})
 
 
+def _sources(spec: Spec) -> tuple[str, ...]:
+    """The sources by name; a preset that can feed none of the guards is not asked."""
+    kinds = {guard.kind for guard in _guards(spec)}
+    asked = [name for name in spec.evidence.prometheus or () if kinds & PRESETS[name].feeds]
+    return (*(["pods"] if spec.evidence.pods else []), *asked)
+
+
+def _query(query: wire_guards.Query, asked: wire_guards.Guards) -> QueryGuard:
+    return QueryGuard(
+        name=query.name,
+        promql=query.promql,
+        most=float(query.max) if query.max is not None else None,
+        least=float(query.min) if query.min is not None else None,
+        seconds=seconds(query.for_),
+        mode=Mode(query.mode or asked.mode),
+    )
+
+
+def _beyond(spec: Spec) -> Iterator[tuple[str, str]]:
+    """Latency limits that a source can't measure: nothing it counts could ever breach them."""
+    for at, latency in enumerate(spec.guards.latency or ()):
+        for name in spec.evidence.prometheus or ():
+            top = PRESETS[name].top
+            if latency.max is not None and top is not None and seconds(latency.max) > top:
+                message = (
+                    f"the histogram of {name} ends at {top:g}s, so that nothing could breach {latency.max}: lower "
+                )
+                yield f"spec.guards.latency[{at}].max", f"{message}it, or leave {name} out of spec.evidence.prometheus"
+
+
 def _guards(spec: Spec) -> Iterator[Guard]:
     asked = spec.guards
     errors, clients, latencies = asked.error_rate, asked.client_errors, asked.latency or []
     if errors is None and clients is None and not latencies:
-        errors, clients = DEFAULT_ERROR_RATE, DEFAULT_CLIENT_ERRORS
-        metrics = spec.serving.metrics
-        latencies = [DEFAULT_LATENCY] if metrics is None or metrics.duration is not None else []
+        errors = DEFAULT_ERROR_RATE if can_feed(spec, Kind.ERROR_RATE) else None
+        clients = DEFAULT_CLIENT_ERRORS if can_feed(spec, Kind.CLIENT_ERRORS) else None
+        latencies = [DEFAULT_LATENCY] if can_feed(spec, Kind.LATENCY) else []
     if errors is not None:
         yield from _error_rate(errors, asked)
     if clients is not None:

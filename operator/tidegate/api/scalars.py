@@ -8,6 +8,7 @@ from pydantic.functional_validators import AfterValidator
 from pydantic_core import PydanticCustomError
 
 from tidegate.api.rules import Rule, Text
+from tidegate.core.queries import names_unknown
 
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
 
@@ -86,6 +87,29 @@ Percentile = Annotated[
         cel="double(self) >= 1.0",
         holds=lambda value: float(value) >= 1,
         message="must be at least 1",
+    ),
+]
+
+#: A decimal number of either sign, such as `0.5`.
+Number = Annotated[
+    str,
+    Text(
+        pattern=r"^-?[0-9]{1,12}(\.[0-9]{1,9})?$",
+        max_length=23,
+        remedy='must be a decimal number in quotes, such as "0.5"',
+    ),
+]
+
+#: A query in Prometheus' language with our placeholders.
+Promql = Annotated[
+    str,
+    Text(pattern=r"\S", max_length=4096, remedy="must be a query in PromQL of at most 4096 characters"),
+    Rule(
+        cel="!self.replace('${revision}', '').replace('${stable}', '').replace('${namespace}', '')"
+        ".replace('${name}', '').replace('${window}', '').matches('[$][{][^0-9]')",
+        holds=lambda promql: not names_unknown(promql),
+        message="names what nobody can fill in: the placeholders are ${revision}, ${stable}, ${namespace}, ${name} and "
+        "${window}",
     ),
 ]
 

@@ -3,13 +3,17 @@
 from typing import Annotated, Literal
 
 from pydantic import Field
+from pydantic.alias_generators import to_snake
 
+from tidegate.api.evidence import Evidence
 from tidegate.api.gateway import Traffic
 from tidegate.api.guards import Guards
 from tidegate.api.rollout import Rollout
 from tidegate.api.rules import Rule, Text, Wire
 from tidegate.api.scalars import ObjectName
 from tidegate.api.serving import Serving
+from tidegate.core.guards import Kind
+from tidegate.core.promql import PRESETS
 
 _ModelName = Annotated[
     str,
@@ -91,22 +95,50 @@ class Model(Wire):
     """How the pods get at the registry; absent: without credentials."""
 
 
-def _fed(spec: "Spec") -> bool:
+def can_feed(spec: "Spec", kind: Kind) -> bool:
+    """Whether some source can feed the guards of a kind."""
     metrics = spec.serving.metrics
-    return not spec.guards.latency or metrics is None or metrics.duration is not None
+    pods = kind is not Kind.LATENCY or metrics is None or metrics.duration is not None
+    return (spec.evidence.pods and pods) or any(kind in PRESETS[name].feeds for name in spec.evidence.prometheus or ())
+
+
+def _fed(kind: Kind, given: str, field: str, way_out: str) -> Rule:
+    """The rule that some source feeds the guards of a kind, where there are any (`given`, in CEL)."""
+    feeding = [name for name, preset in PRESETS.items() if kind in preset.feeds]
+    pods = "self.evidence.pods"
+    if kind is Kind.LATENCY:
+        pods += " && (!has(self.serving.metrics) || has(self.serving.metrics.duration))"
+    presets = f"has(self.evidence.prometheus) && self.evidence.prometheus.exists(name, name in {feeding})"
+    return Rule(
+        cel=f"!({given}) || ({pods}) || ({presets})",
+        holds=lambda spec: not getattr(spec.guards, to_snake(field)) or can_feed(spec, kind),
+        message=f"nothing feeds this guard: {way_out}",
+        field=f"guards.{field}",
+    )
 
 
 class Spec(Wire):
     """What is asked for."""
 
     rules = (
-        Rule(
-            cel="!has(self.guards.latency) || size(self.guards.latency) == 0 || !has(self.serving.metrics) || "
-            "has(self.serving.metrics.duration)",
-            holds=_fed,
-            message="nothing feeds a latency guard: name the histogram in spec.serving.metrics.duration, or leave "
+        _fed(
+            Kind.ERROR_RATE,
+            "has(self.guards.errorRate)",
+            "errorRate",
+            "the sources of spec.evidence don't know how requests ended; add one that does, or leave errorRate out",
+        ),
+        _fed(
+            Kind.CLIENT_ERRORS,
+            "has(self.guards.clientErrors)",
+            "clientErrors",
+            "the sources of spec.evidence know no 4xx; add one that does, or leave clientErrors out",
+        ),
+        _fed(
+            Kind.LATENCY,
+            "has(self.guards.latency) && size(self.guards.latency) > 0",
+            "latency",
+            "name the histogram in spec.serving.metrics.duration, add a source with one to spec.evidence, or leave "
             "latency out",
-            field="guards.latency",
         ),
     )
     model: Model
@@ -117,6 +149,8 @@ class Spec(Wire):
     """How traffic gets to the model."""
     rollout: Rollout = Field(default_factory=Rollout, json_schema_extra={"default": {}})
     """How a new version takes over."""
+    evidence: Evidence = Field(default_factory=Evidence, json_schema_extra={"default": {}})
+    """Where the counts come from that the guards are judged by."""
     guards: Guards = Field(default_factory=Guards, json_schema_extra={"default": {}})
     """What must hold while it does."""
     paused: bool = False

@@ -66,21 +66,25 @@ def held(s: Situation) -> Decision | None:
     return s.stay(Reason.HOLDING, f"{rollout.weight}% is held for {hold:g}s", requeue=left)
 
 
+def _missing(rollout: Rollout, judged: Judgement | Unavailable) -> str | None:
+    """What keeps evidence from saying anything for a raise, if something does."""
+    if isinstance(judged, Unavailable):
+        return judged.message
+    gathered = (judged.canary, judged.attempt, judged.weight)
+    if gathered != (rollout.canary.name, rollout.attempt, rollout.weight) or not judged.fresh:
+        return f"no fresh evidence at {rollout.weight}% yet"
+    return judged.missing
+
+
 def in_favour(s: Situation) -> Decision | None:
     """A raise needs fresh evidence, gathered at the present weight, that every enforced guard holds."""
     rollout = _rollout(s)
     if rollout.weight == 0 or rollout.unheld:
         return None
     judged = s.seen.evidence
-    if isinstance(judged, Unavailable):
-        return s.stay(Reason.EVIDENCE_MISSING, judged.message)
-    current = (judged.canary, judged.attempt, judged.weight) == (
-        rollout.canary.name,
-        rollout.attempt,
-        rollout.weight,
-    )
-    if not current or not judged.fresh:
-        return s.stay(Reason.EVIDENCE_MISSING, f"no fresh evidence at {rollout.weight}% yet")
+    missing = _missing(rollout, judged)
+    if isinstance(judged, Unavailable) or missing is not None:
+        return s.stay(Reason.EVIDENCE_MISSING, missing or "")
     if judged.held is not None:
         return s.stay(Reason.GATHERING_EVIDENCE, judged.held)
     if judged.healthy and not judged.suspected:

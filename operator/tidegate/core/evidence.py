@@ -179,16 +179,19 @@ def _tally(wire: list[int]) -> Tally:
 def observe(state: EvidenceState, readings: Readings, config: EvidenceConfig) -> tuple[EvidenceState, Look]:
     """Take one look: what was decided since the one before, in every pod that could be read."""
     canary_read, stable_read = _read(readings.canary), _read(readings.stable)
-    past = _past(state, readings)
+    past = _past(state, readings, config)
     edges = _frozen_edges(state, canary_read, stable_read, config, past)
     unread = state.unread | {
-        uid for uid in readings.stable if uid not in state.stable and (uid not in stable_read or not state.opened)
+        uid
+        for uid in readings.stable
+        if uid not in state.stable and (uid not in stable_read or not state.opened or config.shared)
     }
     wanting = bool(config.percentiles.keys() - edges.keys())
     canary_at, stable_at = config.thresholds(edges, canary=True), config.thresholds(edges, canary=False)
     canary = _advance(state.canary, canary_read, config, canary_at, past=past)
     stable = _advance(state.stable, stable_read, config, stable_at, past=unread, keep_ladder=wanting, forgiving=True)
-    blind = bool(readings.canary) and not canary_read and bool(stable_read)
+    # A pod that can't be read is broken or out of reach; what Prometheus lacks says nothing of pods.
+    blind = not config.lasting and bool(readings.canary) and not canary_read and bool(stable_read)
     unreadable = state.unreadable + 1 if blind else 0
     before = (state.before or Before(since=readings.at)).after(readings.at, stable.ladder) if wanting else None
     after = EvidenceState(
@@ -202,7 +205,7 @@ def observe(state: EvidenceState, readings: Readings, config: EvidenceConfig) ->
         edges=edges,
         before=before,
     )
-    complete = bool(canary_read) and len(canary_read) == len(readings.canary)
+    complete = readings.silence and bool(canary_read) and len(canary_read) == len(readings.canary)
     return after, Look(
         counts={metric: Pair(count, stable.counts.get(metric, NO_REQUESTS)) for metric, count in canary.counts.items()},
         edges={
@@ -215,8 +218,10 @@ def observe(state: EvidenceState, readings: Readings, config: EvidenceConfig) ->
     )
 
 
-def _past(state: EvidenceState, readings: Readings) -> frozenset[str]:
+def _past(state: EvidenceState, readings: Readings, config: EvidenceConfig) -> frozenset[str]:
     """The canary's pods whose counters so far are of an earlier attempt."""
+    if config.shared:
+        return frozenset(uid for uid in readings.canary if uid not in state.canary)
     if not state.untouched:
         return frozenset()
     return state.unread_canary | {uid for uid in readings.canary if uid not in state.canary and not state.opened}
@@ -283,7 +288,7 @@ def _advance(
     after = {
         uid: replace(mark, missed=mark.missed + 1)
         for uid, mark in marks.items()
-        if uid not in readings and mark.missed < FORGET_AFTER_LOOKS
+        if uid not in readings and (config.lasting or mark.missed < FORGET_AFTER_LOOKS)
     }
     counts: dict[str, Count] = {}
     arrived = 0

@@ -102,7 +102,8 @@ class JudgeState:
 
     `guards` by `Guard.identity`, `histories` by `Guard.metric`. `restarts` is how often the judge had to start anew
     because nothing was saved; each time the threshold rises. `requests` are the canary's since the present step was
-    confirmed.
+    confirmed. `judges` is how many sources are judged, each by a judge of its own: they share the chance of a false
+    revert (Bonferroni).
     """
 
     guards: Mapping[str, GuardState] = field(default_factory=dict)
@@ -110,11 +111,15 @@ class JudgeState:
     silence: Silence = field(default_factory=Silence)
     requests: int = 0
     restarts: int = 0
+    judges: int = 1
 
     @property
     def threshold(self) -> float:
-        """The e-value that reverts: 1/alpha, and r(r+1)/alpha for a process that starts anew the r-th time."""
-        return max(1, self.restarts * (self.restarts + 1)) / ALPHA
+        """The e-value that reverts: 1/alpha, and r(r+1)/alpha for a process that starts anew the r-th time.
+
+        Times the number of judges.
+        """
+        return self.judges * max(1, self.restarts * (self.restarts + 1)) / ALPHA
 
     def to_wire(self) -> dict[str, Any]:
         """As JSON values, below 4 kB for six guards."""

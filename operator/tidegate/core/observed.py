@@ -70,7 +70,7 @@ class Judgement:
 
     `fresh` is false where no look came in lately (the judge's process goes on, but nothing may be raised on it).
     `healthy`: every enforced guard is `HEALTHY` at the present weight. `breach` names what reverts. `held` explains
-    an absolute breach that stable shares.
+    an absolute breach that stable shares. `missing` says which source can't tell while others can.
     """
 
     canary: str
@@ -82,6 +82,7 @@ class Judgement:
     breach: Obstacle | None = None
     suspected: bool = False
     held: str | None = None
+    missing: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

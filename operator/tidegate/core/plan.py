@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 from tidegate.core.guards import Guard
+from tidegate.core.queries import QueryGuard
 from tidegate.core.values import ObjectRef
 
 
@@ -105,6 +106,8 @@ class Plan:
     guards: tuple[Guard, ...]
     request_timeout: float
     interval: float
+    sources: tuple[str, ...] = ("pods",)
+    queries: tuple[QueryGuard, ...] = ()
     paused: bool = False
     deleting: bool = False
 

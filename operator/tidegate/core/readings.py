@@ -59,11 +59,15 @@ class Unreadable:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Readings:
-    """What one look got, by pod uid, at `at` (seconds of any clock that does not jump)."""
+    """What one look got, by pod uid or process, at `at` (seconds of any clock that does not jump).
+
+    `silence` is False where a canary without counts may be one that nobody counted.
+    """
 
     at: float
     canary: Mapping[str, Reading | Unreadable]
     stable: Mapping[str, Reading | Unreadable]
+    silence: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,12 +75,16 @@ class EvidenceConfig:
     """What is to be counted: the metrics of `guards`, and errors in any case.
 
     A request unanswered for `timeout` seconds is bad. `faults` are codes or code classes below 500 that mean a fault
-    of the model, not of the client ("400" for MLServer and mlflow).
+    of the model, not of the client ("400" for MLServer and mlflow). `lasting`: the source may lose sight of a counter
+    for long and see it again, so that nothing seen is ever forgotten. `shared`: its counters outlive rollouts, so that
+    what one says when it is first seen does not count.
     """
 
     guards: tuple[Guard, ...]
     timeout: float
     faults: frozenset[str] = frozenset()
+    lasting: bool = False
+    shared: bool = False
 
     @property
     def percentiles(self) -> dict[str, float]:

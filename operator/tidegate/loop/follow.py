@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tidegate.core.frozen import Frozen
-from tidegate.core.labels import revision_label
+from tidegate.core.labels import REVISION, revision_label
 from tidegate.core.manifests import Known
 from tidegate.core.plan import Plan
 from tidegate.core.record import Record
@@ -46,6 +46,11 @@ class Follower:
             saved=saved if mine else None,
             takeovers=1 if rollout.canary_since is not None and not mine else 0,
             untouched=rollout.canary_since is None,
+            namespace=plan.ref.namespace,
+            name=plan.ref.name,
+            sources=plan.sources,
+            queries=plan.queries,
+            since=rollout.canary_since,
         )
         self._evidence.ensure(key, spec)
 
@@ -58,7 +63,12 @@ class Follower:
             runtime=kept.runtime,
             targets=self._targets(key, revision.name, kept),
             counters=kept.counters,
+            diverted=lambda: self._diverted(key, revision.name),
         )
+
+    def _diverted(self, key: str, revision: str) -> bool:
+        services = (body for body in self._world.owned("Service", key) if revision_label(body) == revision)
+        return any(body["spec"].get("selector", {}).get(REVISION) != revision for body in services)
 
     def _targets(self, key: str, revision: str, kept: Frozen) -> Callable[[], Sequence[PodTarget]]:
         metrics = kept.metrics

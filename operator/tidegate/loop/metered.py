@@ -5,8 +5,9 @@ from collections.abc import Mapping, Sequence
 
 from tidegate.core.plan import MetricsFormat, Pointer, Runtime
 from tidegate.core.readings import Reading, Unreadable
+from tidegate.core.samples import Sample
 from tidegate.core.values import Unavailable, VersionId
-from tidegate.ports import Evidence, PodTarget, Registry
+from tidegate.ports import Evidence, PodTarget, Prometheus, Registry
 from tidegate.telemetry import Metrics
 
 
@@ -61,3 +62,22 @@ class MeteredEvidence:
         if unreadable:
             self._metrics.evidence_errors.labels(source=self._source).inc(unreadable)
         return readings
+
+
+class MeteredPrometheus:
+    """`ports.Prometheus` that counts the queries which came to nothing."""
+
+    def __init__(self, prometheus: Prometheus, metrics: Metrics) -> None:
+        self._prometheus = prometheus
+        self._metrics = metrics
+
+    async def query(self, promql: str, *, timeout: float) -> tuple[Sample, ...] | Unavailable:  # noqa: ASYNC109
+        """See the port."""
+        answer = await self._prometheus.query(promql, timeout=timeout)
+        if isinstance(answer, Unavailable):
+            self._metrics.evidence_errors.labels(source="prometheus").inc()
+        return answer
+
+    async def close(self) -> None:
+        """See the port."""
+        await self._prometheus.close()

@@ -16,12 +16,16 @@ WAIT_SHARE = 0.8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Side:
-    """One revision's pods. `targets` is asked at every look; `counters` is for a `custom` runtime."""
+    """One revision's pods. `targets` is asked at every look; `counters` is for a `custom` runtime.
+
+    `diverted` tells whether its Service selects the pods of another revision at present.
+    """
 
     revision: str
     runtime: Runtime
     targets: Callable[[], Sequence[PodTarget]]
     counters: MetricsFormat | None = None
+    diverted: Callable[[], bool] = lambda: False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

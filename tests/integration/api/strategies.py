@@ -45,10 +45,24 @@ rollouts = st.one_of(
     _some(steps=_steps, deadline=_spans),
     _some(weights=_weights, steps=_steps, hold=_durations),
 )
+_queries = _mostly("x ${revision} $revision ${1} ${name}${window} rate(x[${window}])", "${nam} ${name ${} $${stabl}")
+_numbers = _mostly("0 1 -1 0.5 12.25", "1e3 .5 + 1, -")
+evidences = _some(
+    pods=st.booleans(),
+    prometheus=st.lists(_mostly("contour istio kserve triton", "nginx"), max_size=2, unique=True),
+)
 guards = _some(
     errorRate=_some(max=_percentages, maxRatio=_ratios, maxIncrease=_percentages, mode=_modes),
     clientErrors=_some(maxRatio=_ratios, mode=_modes),
     latency=st.lists(_some(percentile=_percentiles, max=_durations, maxRatio=_ratios), max_size=2),
+    queries=st.lists(
+        st.fixed_dictionaries(
+            {"name": _mostly("a b c", "A"), "promql": st.one_of(_queries, st.text(max_size=6))},
+            optional={"max": _numbers, "min": _numbers, "for": _durations, "mode": _modes},
+        ),
+        max_size=2,
+        unique_by=lambda query: query["name"],
+    ),
     minRequests=st.integers(min_value=0, max_value=9),
     timeout=_durations,
     interval=_durations,

@@ -49,6 +49,35 @@ RIGHT = (
         {"guards": {"latency": [{"percentile": "99.9", "max": "2s"}, {"percentile": "50", "maxRatio": "1"}]}},
     ),
     right("no guard on latency", {"guards": {"latency": []}}),
+    right("evidence of a gateway besides the pods'", {"evidence": {"prometheus": ["contour", "mlserver"]}}),
+    right("evidence of a gateway alone", {"evidence": {"pods": False, "prometheus": ["istio"]}}),
+    right("a histogram alone, and no guard named", {"evidence": {"pods": False, "prometheus": ["kserve"]}}),
+    right(
+        "a histogram of the gateway where one's own container has none",
+        {
+            "serving": CUSTOM,
+            "evidence": {"prometheus": ["envoyGateway"]},
+            "guards": {"latency": [{"percentile": "95", "max": "1s"}]},
+        },
+    ),
+    right(
+        "a query of one's own",
+        {
+            "guards": {
+                "queries": [
+                    {
+                        "name": "scores",
+                        "promql": 'sum(label_replace(x{pod=~"${revision}-.*"}, "a", "${1}", "b", "(.*)"))',
+                        "max": "0.5",
+                        "min": "-1",
+                        "for": "1m",
+                        "mode": "Observe",
+                    },
+                    {"name": "other", "promql": 'rate(y{service="${stable}"}[${window}])', "min": "0", "for": "0s"},
+                ]
+            }
+        },
+    ),
     right("a container of one's own", {"serving": CUSTOM}),
     right(
         "a container of one's own with a histogram and a guard on it",
@@ -364,11 +393,62 @@ WRONG = (
         "spec.guards.latency",
         {"serving": CUSTOM, "guards": {"latency": [{"percentile": "95", "max": "1s"}]}},
     ),
+    wrong("no source at all", "spec.evidence", {"evidence": {"pods": False}}),
+    wrong("an empty list for a source", "spec.evidence", {"evidence": {"pods": False, "prometheus": []}}),
+    wrong("a gateway that nobody knows", "spec.evidence.prometheus[0]", {"evidence": {"prometheus": ["haproxy"]}}),
+    wrong("a source twice", "spec.evidence.prometheus[1]", {"evidence": {"prometheus": ["istio", "istio"]}}),
+    wrong(
+        "errors by a source that knows none",
+        "spec.guards.errorRate",
+        {"evidence": {"pods": False, "prometheus": ["kserve"]}, "guards": {"errorRate": {"max": "1%"}}},
+    ),
+    wrong(
+        "client errors by a source that knows none",
+        "spec.guards.clientErrors",
+        {"evidence": {"pods": False, "prometheus": ["triton"]}, "guards": {"clientErrors": {"maxRatio": "2"}}},
+    ),
+    wrong(
+        "a latency by a source that knows none",
+        "spec.guards.latency",
+        {
+            "evidence": {"pods": False, "prometheus": ["triton"]},
+            "guards": {"latency": [{"percentile": "95", "max": "1s"}]},
+        },
+    ),
+    wrong(
+        "a query without a limit",
+        "spec.guards.queries[0]",
+        {"guards": {"queries": [{"name": "a", "promql": "vector(1)"}]}},
+    ),
+    wrong(
+        "a query that names what nobody knows",
+        "spec.guards.queries[0].promql",
+        {"guards": {"queries": [{"name": "a", "promql": 'x{pod="${pod}"}', "max": "1"}]}},
+    ),
+    wrong(
+        "a query of blanks",
+        "spec.guards.queries[0].promql",
+        {"guards": {"queries": [{"name": "a", "promql": "  ", "max": "1"}]}},
+    ),
+    wrong(
+        "a limit of a query that is no number",
+        "spec.guards.queries[0].max",
+        {"guards": {"queries": [{"name": "a", "promql": "x", "max": "1e3"}]}},
+    ),
+    wrong(
+        "a query held for days",
+        "spec.guards.queries[0].for",
+        {"guards": {"queries": [{"name": "a", "promql": "x", "max": "1", "for": "25h"}]}},
+    ),
+    wrong(
+        "two queries of one name",
+        "spec.guards.queries[1]",
+        {"guards": {"queries": [{"name": "a", "promql": "x", "max": "1"}, {"name": "a", "promql": "y", "max": "1"}]}},
+    ),
     wrong("no requests", "spec.guards.minRequests", {"guards": {"minRequests": 0}}),
     wrong("an interval that is too short", "spec.guards.interval", {"guards": {"interval": "100ms"}}),
     wrong("an interval that is too long", "spec.guards.interval", {"guards": {"interval": "61s"}}),
     wrong("a timeout of nothing", "spec.guards.timeout", {"guards": {"timeout": "0s"}}),
-    wrong("a query, which is not built", "spec.guards.queries", {"guards": {"queries": []}}),
     # the rest
     wrong("a pause that is a word", "spec.paused", {"paused": "yes"}),
     wrong("an unknown part", "spec.gates", {"gates": {}}),

@@ -122,6 +122,12 @@ WAITS: dict[str, tuple[Record, dict[str, Any], Reason, float | None]] = {
         200,
     ),
     "evidence": (AT_5, {"evidence": make.unavailable("EvidenceMissing")}, Reason.EVIDENCE_MISSING, 85_900),
+    "evidence of all sources": (
+        AT_5,
+        {"evidence": make.judgement(AT_5, missing="contour: no answer")},
+        Reason.EVIDENCE_MISSING,
+        85_900,
+    ),
     "fresh evidence": (AT_5, {"evidence": make.judgement(AT_5, fresh=False)}, Reason.EVIDENCE_MISSING, 85_900),
     "evidence at the present weight": (
         AT_5,

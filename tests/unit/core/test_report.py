@@ -250,6 +250,7 @@ def test_model_resolved_tells_not_now_from_no(wanted: Any, status: bool | None, 
         (make.record(rollout=make.starting()), {}, True, Reason.EVIDENCE_NOT_NEEDED),
         (AT_5, {}, True, Reason.EVIDENCE_READ),
         (AT_5, {"evidence": make.judgement(AT_5, fresh=False)}, False, Reason.EVIDENCE_MISSING),
+        (AT_5, {"evidence": make.judgement(AT_5, missing="contour: no answer")}, False, Reason.EVIDENCE_MISSING),
         (AT_5, {"evidence": make.unavailable("EvidenceMissing")}, False, Reason.EVIDENCE_MISSING),
     ],
 )

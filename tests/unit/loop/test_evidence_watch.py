@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from tests.fakes.evidence import FakeEvidence, FakePod
+from tests.fakes.prometheus import FakePrometheus
 from tests.fixtures.until import until
 
 from tidegate.adapters.clock import SteadyClock
@@ -39,6 +40,7 @@ class Watched:
 
     def __init__(self) -> None:
         self.evidence = FakeEvidence()
+        self.prometheus = FakePrometheus()
         self.clock = Clock()
         self.breaches: list[str] = []
         self.looks: Counter[str] = Counter()
@@ -48,7 +50,11 @@ class Watched:
 
     def new_watch(self) -> EvidenceWatch:
         return EvidenceWatch(
-            self.evidence, self.clock, on_breach=self.breaches.append, on_look=lambda key: self.looks.update([key])
+            self.evidence,
+            self.prometheus,
+            self.clock,
+            on_breach=self.breaches.append,
+            on_look=lambda key: self.looks.update([key]),
         )
 
     def spec(self, **changes: Any) -> Spec:
@@ -456,7 +462,9 @@ class Broken:
 
 async def test_a_fault_in_a_look_is_said_and_the_watch_goes_on(watched: Watched) -> None:
     broken = Broken()
-    watch = EvidenceWatch(broken, watched.clock, on_breach=watched.breaches.append, on_look=lambda key: None)
+    watch = EvidenceWatch(
+        broken, watched.prometheus, watched.clock, on_breach=watched.breaches.append, on_look=lambda key: None
+    )
     watch.ensure(KEY, watched.spec())
     await until(lambda: broken.calls > 5)
     judgement = watch.judgement(KEY)
@@ -470,13 +478,15 @@ async def test_mlservers_400_is_the_models_fault_and_nobody_elses(watched: Watch
     def runtimes(canary: Runtime, stable: Runtime) -> frozenset[str]:
         spec = watched.spec()
         assert spec.stable is not None
-        return replace(
-            spec, canary=replace(spec.canary, runtime=canary), stable=replace(spec.stable, runtime=stable)
-        ).config.faults
+        return (
+            replace(spec, canary=replace(spec.canary, runtime=canary), stable=replace(spec.stable, runtime=stable))
+            .config()
+            .faults
+        )
 
     assert runtimes(Runtime.MLSERVER, Runtime.MLSERVER) == {"400"}
     assert runtimes(Runtime.TIDEGATE, Runtime.TIDEGATE) == frozenset()
-    assert watched.spec(stable=None).config.faults == frozenset()
+    assert watched.spec(stable=None).config().faults == frozenset()
 
 
 async def test_relative_guards_compare_with_stable(watched: Watched) -> None:
