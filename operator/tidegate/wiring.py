@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 
-from tidegate.adapters.access import Access, get_configuration, own_namespace
+from tidegate.adapters.access import Access, find_identity, own_namespace
 from tidegate.adapters.clock import SteadyClock
 from tidegate.adapters.cloudevents import CloudEvents
 from tidegate.adapters.kube import KubeCluster
@@ -219,7 +219,7 @@ class Operator:
 
 async def run(settings: Settings) -> None:
     """Run one operator process until it is told to end."""
-    access = Access(await get_configuration())
+    access = Access(find_identity())
     registry = MlflowRegistry.from_environment(os.environ)
     evidence = PodEvidence()
     prometheus = _prometheus(settings)

@@ -1,55 +1,111 @@
 """The way to the API server: where it is, whom it knows us as, and one pool of connections for everybody.
 
-The client library reads kubeconfigs (with their exec plug-ins) and service accounts; requests are made with aiohttp
-on what it found. Its generated API classes and its own request layer stay unused: the first would weigh more than the
-operator, the second parses nothing that we need and retries by itself.
+kopf reads kubeconfigs and sets TLS up; requests are made with aiohttp on what it found. The official client library is
+not used: it weighs as much as all the rest of the operator, on disk and in memory (ADR 14).
 """
 
+import asyncio
 import json
 import os
 import ssl
-import sys
-from collections.abc import Awaitable, Callable
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 import aiohttp
-from kubernetes.aio.client import Configuration
-from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
+import kopf
+import yaml
 
 from tidegate.errors import Unreachable
 
 #: Below the 90 s after which the API server closes an idle connection: a revert must not wait for a handshake.
 _KEEP_ALIVE = 75.0
-_DEFAULT_FILE = str(Path("~/.kube/config").expanduser())
+#: Seconds after which a service account's token is read again: the kubelet replaces it long before it expires.
+_TOKEN_AGE = 60.0
+#: Seconds until a request that was refused with 401 is asked again: a token may just be about to be replaced.
+_ASK_AGAIN = 1.0
 _IN_CLUSTER = "KUBERNETES_SERVICE_HOST"
-_NAMESPACE_FILE = Path("/var/run/secrets/kubernetes.io/serviceaccount/namespace")
+_ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
-async def get_configuration() -> Configuration:
+Handler = Callable[[aiohttp.ClientRequest], Awaitable[aiohttp.ClientResponse]]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Identity:
+    """An API server's URL, how to trust it, and whom it knows us as: `headers` is asked for each request."""
+
+    server: str
+    tls: ssl.SSLContext
+    headers: Callable[[], Mapping[str, str]]
+    proxy: str | None = None
+
+
+def find_identity(account: Path = _ACCOUNT, *, token_age: float = _TOKEN_AGE) -> Identity:
     """Find the cluster: `KUBECONFIG` if set, else the pod's service account, else `~/.kube/config`.
 
     Raises:
-        Unreachable: There is none of them, or it can't be read.
+        Unreachable: There is none of them, it can't be read, or it names nobody that we could be.
     """
-    configuration = Configuration()
-    named = os.environ.get("KUBECONFIG")
     try:
-        if named or _IN_CLUSTER not in os.environ:
-            path = named or _DEFAULT_FILE
-            await load_kube_config(config_file=path, client_configuration=configuration, persist_config=False)
-        else:
-            load_incluster_config(client_configuration=configuration)
-    except (ConfigException, OSError) as error:
-        raise Unreachable(f"no access to a cluster: {error}; set KUBECONFIG or run in a pod") from error
-    return configuration
+        if not os.environ.get("KUBECONFIG") and _IN_CLUSTER in os.environ:
+            return _of_pod(account, token_age)
+        return _of_kubeconfig()
+    except (OSError, kopf.LoginError, yaml.YAMLError, KeyError, ValueError) as error:
+        raise Unreachable(f"no access to a cluster: {error!r}; set KUBECONFIG or run in a pod") from error
+
+
+def _of_kubeconfig() -> Identity:
+    found = kopf.login_with_kubeconfig(settings=kopf.OperatorSettings())
+    if found is None:
+        raise ValueError("there is no kubeconfig")
+    if not (found.as_http_headers() or found.certificate_path or found.certificate_data):
+        raise ValueError(
+            "the kubeconfig's user has no token, password or certificate (plug-ins are not run: write what `kubectl "
+            "create token` prints into a kubeconfig of its own)"
+        )
+    return Identity(
+        server=found.server, tls=found.as_ssl_context(), headers=found.as_http_headers, proxy=found.proxy_url
+    )
+
+
+def _of_pod(account: Path, token_age: float) -> Identity:
+    host, port = os.environ[_IN_CLUSTER], os.environ.get("KUBERNETES_SERVICE_PORT", "443")
+    token = _Token(account / "token", token_age)
+    return Identity(
+        server=f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}",
+        tls=ssl.create_default_context(cafile=str(account / "ca.crt")),
+        headers=lambda: {"Authorization": f"Bearer {token.read()}"},
+    )
+
+
+class _Token:
+    """A file that is replaced now and then. Where it can't be read for once, what it held before goes on."""
+
+    def __init__(self, file: Path, age: float) -> None:
+        self._file = file
+        self._age = age
+        self._text = file.read_text(encoding="utf-8").strip()
+        self._read = time.monotonic()
+
+    def read(self) -> str:
+        """The token, as it was at most `age` seconds ago."""
+        if time.monotonic() - self._read >= self._age:
+            self._read = time.monotonic()
+            try:
+                self._text = self._file.read_text(encoding="utf-8").strip() or self._text
+            except OSError:
+                return self._text
+        return self._text
 
 
 def own_namespace(default: str = "default") -> str:
     """The namespace that this process runs in, `default` outside a pod."""
     try:
-        return _NAMESPACE_FILE.read_text(encoding="utf-8").strip() or default
+        return (_ACCOUNT / "namespace").read_text(encoding="utf-8").strip() or default
     except OSError:
         return default
 
@@ -61,27 +117,37 @@ class Access:
     where namespaces are named. Must be made inside a running loop.
     """
 
-    def __init__(self, configuration: Configuration, *, connections: int = 1000) -> None:
-        self.server: str = configuration.host.rstrip("/")
-        self._configuration = configuration
-        self._connector = aiohttp.TCPConnector(
-            limit=connections, ssl=_ssl(configuration), keepalive_timeout=_KEEP_ALIVE
-        )
+    def __init__(self, identity: Identity, *, connections: int = 1000) -> None:
+        self.server: str = identity.server.rstrip("/")
+        self.identity = identity
+        self._connector = aiohttp.TCPConnector(limit=connections, ssl=identity.tls, keepalive_timeout=_KEEP_ALIVE)
         self.session = self.share()
 
     def share(self, *, patient: bool = False) -> aiohttp.ClientSession:
-        """A session on the same connections for somebody who closes sessions as he likes, as kopf does after a 401.
+        """A session on the same connections for somebody who closes sessions as he likes.
 
-        With `patient` a kind that isn't served looks like a server that is away for a while: kopf gives up watching,
+        A `patient` one is for kopf. It asks again after a 401 for as long as its caller waits: kopf would close its
+        session at the first one, under the requests that wait for a connection, and aiohttp then fails as kopf does not
+        expect it to. And a kind that isn't served looks like a server that is away for a while: kopf gives up watching,
         and with that everything, where it is told 404.
         """
+
+        async def authorized(request: aiohttp.ClientRequest, handler: Handler) -> aiohttp.ClientResponse:
+            while True:
+                request.headers.update(self.identity.headers())
+                answer = await handler(request)
+                if not patient or answer.status != HTTPStatus.UNAUTHORIZED:
+                    return answer
+                answer.release()
+                await asyncio.sleep(_ASK_AGAIN)
+
         return aiohttp.ClientSession(
             connector=self._connector,
             connector_owner=False,
             response_class=_Lean,
-            middlewares=(_authorized(self._configuration), *((_patiently,) if patient else ())),
+            middlewares=(authorized, *((_patiently,) if patient else ())),
             headers={"User-Agent": "tidegate", "Accept": "application/json"},
-            proxy=self._configuration.proxy,
+            proxy=self.identity.proxy,
             # One event of a watch may be longer than aiohttp's usual buffer.
             read_bufsize=2**21,
         )
@@ -94,7 +160,7 @@ class Access:
 
 
 def lean(text: str | bytes) -> Any:
-    """JSON of the API server without `managedFields`, its field names shared by all objects.
+    """JSON of the API server without `managedFields`.
 
     Managed fields are half of an object's weight and nobody reads them; what a page of a list takes while it is being
     read stays with the process.
@@ -106,8 +172,11 @@ def lean(text: str | bytes) -> Any:
 
 
 def _lean_object(fields: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(fields)
     # A label or an annotation of that name would have a text.
-    return {sys.intern(k): v for k, v in fields if k != "managedFields" or not isinstance(v, list)}
+    if isinstance(value.get("managedFields"), list):
+        del value["managedFields"]
+    return value
 
 
 class _Lean(aiohttp.ClientResponse):
@@ -117,35 +186,8 @@ class _Lean(aiohttp.ClientResponse):
         return await super().json(**{"loads": lean, **options})
 
 
-def _ssl(configuration: Configuration) -> ssl.SSLContext:
-    context = ssl.create_default_context(cafile=configuration.ssl_ca_cert, cadata=configuration.ca_cert_data)
-    if configuration.cert_file:
-        context.load_cert_chain(configuration.cert_file, keyfile=configuration.key_file)
-    if not configuration.verify_ssl:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-    return context
-
-
-Handler = Callable[[aiohttp.ClientRequest], Awaitable[aiohttp.ClientResponse]]
-
-
 async def _patiently(request: aiohttp.ClientRequest, handler: Handler) -> aiohttp.ClientResponse:
     answer = await handler(request)
     if answer.status == HTTPStatus.NOT_FOUND:
         answer.status = HTTPStatus.SERVICE_UNAVAILABLE
     return answer
-
-
-def _authorized(
-    configuration: Configuration,
-) -> Callable[[aiohttp.ClientRequest, Handler], Awaitable[aiohttp.ClientResponse]]:
-    """Put the token on each request; the library reads a service account's anew once a minute (they rotate)."""
-
-    async def middleware(request: aiohttp.ClientRequest, handler: Handler) -> aiohttp.ClientResponse:
-        token = await configuration.get_api_key_with_prefix("BearerToken", alias="authorization")
-        if token:
-            request.headers["Authorization"] = token
-        return await handler(request)
-
-    return middleware

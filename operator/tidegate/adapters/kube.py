@@ -20,7 +20,7 @@ from tidegate.ports import Manifest
 
 FIELD_MANAGER = "tidegate"
 #: Objects in one page of a list: what a page takes in memory is never given back.
-PAGE = 100
+PAGE = 50
 #: Kinds whose objects are all of interest; of the others, those with our label.
 _OWN_KINDS = frozenset({"ModelDeployment", "HTTPRoute"})
 _APPLY = {"Content-Type": "application/apply-patch+yaml"}

@@ -8,13 +8,14 @@ from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 import kopf
+from kopf._core.reactor.inventory import ResourceMemories, ResourceMemory  # what `kopf.operator(memories=)` takes
 
 from tidegate.adapters.access import Access
 from tidegate.core.labels import MANAGED_BY, MANAGER
 from tidegate.intake.handlers import WATCHED, Intake, register
 
 #: Objects in one page of a list. kopf lists all kinds at once and keeps each one's last page for ever.
-CHUNK = 100
+CHUNK = 25
 LOGIN_AGAIN = 1.0  # seconds between two logins
 IDLE = 0.2  # seconds that a per-object worker of kopf lives on without events
 
@@ -68,6 +69,13 @@ def informer_settings() -> kopf.OperatorSettings:
     return settings
 
 
+class _NoMemories(ResourceMemories):
+    """Remembers no object: what kopf would keep of each is for handlers of changes, timers and daemons."""
+
+    async def recall(self, raw_body: Any, **options: Any) -> ResourceMemory:
+        return await super().recall(raw_body, **{**options, "ephemeral": True})
+
+
 async def run_informer(
     intake: Intake,
     access: Access,
@@ -92,6 +100,7 @@ async def run_informer(
     tasks = await kopf.spawn_tasks(
         registry=registry,
         settings=informer_settings(),
+        memories=_NoMemories(),
         standalone=True,
         clusterwide=not namespaces,
         namespaces=namespaces,

@@ -1,5 +1,6 @@
 """One snapshot of the world for one object. No I/O and no waiting: everything here was told before."""
 
+from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -27,7 +28,8 @@ from tidegate.loop.registry import RegistryPoll
 from tidegate.loop.world import World
 from tidegate.ports import Clock, Manifest
 
-DECODED = 512  # records kept decoded
+#: Records and specs that are kept decoded: those of objects that something happens to.
+DECODED = PARSED = 512
 #: How a record with a rollout reads. Within a text its quotes would be escaped.
 _ROLLOUT = '"rollout":'
 _ON_ROUTE = (
@@ -65,7 +67,7 @@ class Observer:
         self._registry = registry
         self._evidence = evidence
         self._versions = {runtime: preset_version(runtime, presets) for runtime in Runtime}
-        self._plans: dict[str, tuple[str, Plan | InvalidSpec]] = {}
+        self._plans: OrderedDict[str, tuple[str, Plan | InvalidSpec]] = OrderedDict()
         self._decoded = lru_cache(maxsize=DECODED)(decode)
 
     def snapshot(self, key: str) -> Snapshot | None:
@@ -120,6 +122,7 @@ class Observer:
         state = f"{body['metadata']['uid']}/{body['metadata']['resourceVersion']}"
         known = self._plans.get(key)
         if known is not None and known[0] == state:
+            self._plans.move_to_end(key)
             return known[1]
         plan: Plan | InvalidSpec
         try:
@@ -127,6 +130,8 @@ class Observer:
         except InvalidSpec as error:
             plan = error
         self._plans[key] = (state, plan)
+        if len(self._plans) > PARSED:
+            self._plans.popitem(last=False)
         return plan
 
     def _record(self, body: Manifest, route: Manifest | None) -> Record:

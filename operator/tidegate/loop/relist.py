@@ -11,7 +11,7 @@ import structlog
 
 from tidegate.core.labels import ROUTE_KIND
 from tidegate.errors import ClusterError, NotServed
-from tidegate.loop.world import WATCHED, World
+from tidegate.loop.world import WATCHED, Kept, World
 from tidegate.ports import Cluster, Manifest
 
 _log = structlog.get_logger("tidegate")
@@ -50,20 +50,20 @@ class Relister:
             ClusterError: a list failed; what was listed before it is kept, and nothing is dropped.
         """
         told: set[str | None] = set()
-        vanished: list[tuple[str, str, Manifest]] = []
+        vanished: list[Kept] = []
         for kind in WATCHED:
-            known = {name: self._world.get(kind, name) for name in self._world.names(kind)}
+            known = {name: self._world.state(kind, name) for name in self._world.names(kind)}
             listed: set[str] = set()
             for namespace in self._namespaces:
                 for body in await self._all(kind, namespace):
                     listed.add(f"{body['metadata']['namespace']}/{body['metadata']['name']}")
                     told.add(self._world.put(body))
-            vanished += [(kind, name, body) for name, body in known.items() if body is not None and name not in listed]
+            vanished += [kept for name, kept in known.items() if kept is not None and name not in listed]
         # All at once: a pass in between would make anew what was deleted with its owner.
-        for kind, name, before in vanished:
+        for kept in vanished:
             # What appeared during the list is in the cache as another object than before it.
-            if self._world.get(kind, name) is before:
-                told.add(self._world.drop(before))
+            if self._world.state(kept.kind, kept.name) is kept:
+                told.add(self._world.forget(kept))
         for key in sorted(key for key in told if key is not None):
             self._changed(key)
 

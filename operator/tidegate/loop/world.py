@@ -3,9 +3,13 @@
 Handlers only put and drop here and learn which `ModelDeployment`s to look at again. Reading costs no I/O.
 """
 
+import json
 import sys
+import zlib
 from collections import defaultdict
 from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 from tidegate.adapters.gateway import Claims
@@ -27,53 +31,77 @@ WATCHED = (
 HEAVY = ("managedFields", "selfLink")
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 UNREAD: Mapping[str, frozenset[str]] = {"Pod": frozenset({"spec"})}
-#: Characters of the longest text that is likely to be another object's, too.
-COMMON = 64
+#: Objects kept as Python values beside the packed ones: enough for those of some dozens of rollouts.
+UNPACKED = 512
+#: zlib's fastest. Higher ones take twice the time for a quarter of the bytes.
+LEVEL = 1
+_NO_HEADER = -15  # a raw stream with the largest window
 
 
 class World:
-    """A cache of raw objects. `put` keeps the newer of two states of one object, whichever way they came."""
+    """A cache of raw objects. `put` keeps the newer of two states of one object, whichever way they came.
+
+    Objects are kept packed: as Python values they weigh forty times as much, and of thousands only those that something
+    happens to are read. The last ones that were read stay unpacked.
+    """
 
     def __init__(self) -> None:
-        self._objects: dict[str, dict[str, Manifest]] = defaultdict(dict)
-        self._owned: dict[tuple[str, str], dict[str, Manifest]] = defaultdict(dict)
+        self._kept: dict[str, dict[str, Kept]] = defaultdict(dict)
+        self._owned: dict[str, tuple[Kept, ...]] = {}
         self._claims = Claims()
+        self._packing: dict[str, Packing] = {}
+        self._unpacked = lru_cache(maxsize=UNPACKED)(self._unpack)
 
     def put(self, body: Mapping[str, Any]) -> str | None:
-        """Take an object's state; returns the key of the `ModelDeployment` that it concerns."""
+        """Take an object's state; returns the key of the `ModelDeployment` that it concerns, None if it is not news."""
+        kind, name, meta = body["kind"], _name(body), body["metadata"]
+        known = self._kept[kind].get(name)
+        if known is not None and not _newer(meta, known):
+            return None
         slim = _slim(body)
-        kind, name = slim["kind"], _name(slim)
-        known = self._objects[kind].get(name)
-        if known is not None and not _newer(slim, known):
-            return _concerns(known)
-        self._objects[kind][name] = slim
+        kept = Kept(
+            kind=kind,
+            name=name,
+            uid=meta.get("uid"),
+            version=_version(meta),
+            concerns=_concerns(slim),
+            packed=self._pack(slim),
+        )
+        self._kept[kind][name] = kept
         if kind == ROUTE_KIND:
             self._claims.put(slim)
-        key = _concerns(slim)
-        if key is not None and kind not in {KIND, ROUTE_KIND}:
-            self._owned[(kind, key)][name] = slim
-        return key
+        self._own(known, kept)
+        return kept.concerns
 
     def drop(self, body: Mapping[str, Any]) -> str | None:
         """Forget a deleted object; returns the key that it concerned."""
-        kind, name = body["kind"], _name(body)
-        known = self._objects[kind].get(name)
-        key = _concerns(known) if known is not None else _concerns(body)
-        if known is not None and known["metadata"].get("uid") == body["metadata"].get("uid"):
-            del self._objects[kind][name]
-            if kind == ROUTE_KIND:
-                self._claims.drop(*name.split("/"))
-            if key is not None:
-                self._owned[(kind, key)].pop(name, None)
-        return key
+        known = self._kept[body["kind"]].get(_name(body))
+        if known is None:
+            return _concerns(body)
+        if known.uid == body["metadata"].get("uid"):
+            self.forget(known)
+        return known.concerns
+
+    def forget(self, kept: "Kept") -> str | None:
+        """Forget an object that is not there any more; returns the key that it concerned."""
+        del self._kept[kept.kind][kept.name]
+        if kept.kind == ROUTE_KIND:
+            self._claims.drop(*kept.name.split("/"))
+        self._own(kept, None)
+        return kept.concerns
 
     def get(self, kind: str, key: str) -> Manifest | None:
         """One object by `namespace/name`."""
-        return self._objects[kind].get(key)
+        kept = self._kept[kind].get(key)
+        return self._unpacked(kept) if kept is not None else None
+
+    def state(self, kind: str, key: str) -> "Kept | None":
+        """One object as it is kept: another one after each change."""
+        return self._kept[kind].get(key)
 
     def names(self, kind: str) -> list[str]:
         """`namespace/name` of every object of a kind."""
-        return list(self._objects[kind])
+        return list(self._kept[kind])
 
     def taken_by(self, route: Manifest) -> str | None:
         """`namespace/name` of an older route that claims what this one (live or about to be) claims."""
@@ -81,11 +109,60 @@ class World:
 
     def owned(self, kind: str, key: str) -> list[Manifest]:
         """The objects of a kind that carry the labels of one `ModelDeployment`."""
-        return list(self._owned.get((kind, key), {}).values())
+        return [self._unpacked(kept) for kept in self._owned.get(key, ()) if kept.kind == kind]
+
+    def _pack(self, slim: Manifest) -> bytes:
+        text = json.dumps(slim, separators=(",", ":")).encode()
+        return self._packing.setdefault(slim["kind"], Packing(like=text)).pack(text)
+
+    def _unpack(self, kept: "Kept") -> Manifest:
+        body: Manifest = json.loads(self._packing[kept.kind].unpack(kept.packed))
+        return body
+
+    def _own(self, before: "Kept | None", after: "Kept | None") -> None:
+        if before is not None and before.concerns in self._owned:
+            left = tuple(kept for kept in self._owned[before.concerns] if kept is not before)
+            self._owned[before.concerns] = left
+            if not left:
+                del self._owned[before.concerns]
+        if after is not None and after.concerns is not None and after.kind not in {KIND, ROUTE_KIND}:
+            self._owned[after.concerns] = (*self._owned.get(after.concerns, ()), after)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class Kept:
+    """One state of an object. `concerns` is the key of its `ModelDeployment`, `version` its resourceVersion."""
+
+    kind: str
+    name: str
+    uid: str | None
+    version: int | None
+    concerns: str | None
+    packed: bytes
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Packing:
+    """zlib with a dictionary (RFC 1950, 2.2): the first object of a kind, which all others are like but for names.
+
+    A Deployment of 3.3 kB has 1.5 kB without a dictionary and 0.2 kB with it, in a tenth of the time.
+    """
+
+    like: bytes
+
+    def pack(self, text: bytes) -> bytes:
+        """As few bytes as can be had quickly."""
+        packer = zlib.compressobj(LEVEL, zlib.DEFLATED, _NO_HEADER, zdict=self.like)
+        return packer.compress(text) + packer.flush()
+
+    def unpack(self, packed: bytes) -> bytes:
+        """What `pack` was given."""
+        return zlib.decompressobj(_NO_HEADER, zdict=self.like).decompress(packed)
 
 
 def _name(body: Mapping[str, Any]) -> str:
-    return f"{body['metadata']['namespace']}/{body['metadata']['name']}"
+    # One in memory for all that speak of it.
+    return sys.intern(f"{body['metadata']['namespace']}/{body['metadata']['name']}")
 
 
 def _slim(body: Mapping[str, Any]) -> Manifest:
@@ -95,17 +172,7 @@ def _slim(body: Mapping[str, Any]) -> Manifest:
     if LAST_APPLIED in (meta.get("annotations") or {}):
         meta["annotations"] = {name: text for name, text in meta["annotations"].items() if name != LAST_APPLIED}
     slim["metadata"] = meta
-    shared: Manifest = _shared(slim)
-    return shared
-
-
-def _shared(value: Any) -> Any:
-    """A copy whose names and short texts are one in memory with those of all other objects: half of their weight."""
-    if isinstance(value, dict):
-        return {sys.intern(name): _shared(inner) for name, inner in value.items()}
-    if isinstance(value, list):
-        return [_shared(inner) for inner in value]
-    return sys.intern(value) if isinstance(value, str) and len(value) <= COMMON else value
+    return slim
 
 
 def _concerns(body: Mapping[str, Any]) -> str | None:
@@ -113,14 +180,17 @@ def _concerns(body: Mapping[str, Any]) -> str | None:
     if body["kind"] in {KIND, ROUTE_KIND}:
         return _name(body)
     owner = (meta.get("labels") or {}).get(OWNER)
-    return f"{meta['namespace']}/{owner}" if owner else None
+    return sys.intern(f"{meta['namespace']}/{owner}") if owner else None
 
 
-def _newer(body: Mapping[str, Any], known: Mapping[str, Any]) -> bool:
-    # Resource versions of one resource are comparable as integers (KEP-5504).
-    if body["metadata"].get("uid") != known["metadata"].get("uid"):
-        return True
+def _version(meta: Mapping[str, Any]) -> int | None:
     try:
-        return int(body["metadata"]["resourceVersion"]) >= int(known["metadata"]["resourceVersion"])
+        return int(meta["resourceVersion"])
     except (KeyError, ValueError):
-        return True
+        return None
+
+
+def _newer(meta: Mapping[str, Any], known: Kept) -> bool:
+    # Resource versions of one resource are comparable as integers (KEP-5504).
+    version = _version(meta)
+    return meta.get("uid") != known.uid or version is None or known.version is None or version > known.version

@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from tests.cluster.light import LightCluster
 from tests.contract.cluster_cases import config_map, model_deployment
 
-from tidegate.adapters.access import Access, get_configuration
+from tidegate.adapters.access import Access, find_identity
 from tidegate.adapters.kube import KubeCluster
 from tidegate.intake.handlers import Intake
 from tidegate.intake.informer import run_informer
@@ -23,19 +24,17 @@ async def test_the_informer_outlives_a_refused_token_and_closes_nobody_elses_ses
 ) -> None:
     apiserver.kubectl("create", "-f", "-", text=json.dumps(model_deployment(namespace)))
     monkeypatch.setenv("KUBECONFIG", str(apiserver.kubeconfig))
-    configuration, before = await get_configuration(), sockets()
-    token = configuration.api_key["BearerToken"]
+    identity, before = find_identity(), sockets()
     refusals = asyncio.Queue[None]()
 
-    async def changing(_: object) -> None:
+    def changing() -> Mapping[str, str]:
         # The first requests go out with a token that nobody knows.
-        refused = refusals.qsize() < 3
-        configuration.api_key["BearerToken"] = "Bearer nobody" if refused else token
-        if refused:
+        if refusals.qsize() < 3:
             refusals.put_nowait(None)
+            return {"Authorization": "Bearer nobody"}
+        return identity.headers()
 
-    configuration.refresh_api_key_hook = changing
-    access, stop = Access(configuration), asyncio.Event()
+    access, stop = Access(replace(identity, headers=changing)), asyncio.Event()
     seen = asyncio.Queue[str]()
 
     def look(kind: str, body: Mapping[str, Any]) -> None:

@@ -9,7 +9,7 @@ import pytest
 from tests.cluster.light import LightCluster
 from tests.contract.cluster_cases import config_map
 
-from tidegate.adapters.access import Access, get_configuration
+from tidegate.adapters.access import Access, find_identity
 from tidegate.adapters.kube import KubeCluster
 from tidegate.errors import Refused, Unreachable
 
@@ -20,7 +20,7 @@ async def test_a_kubeconfig_is_found_by_its_variable(
     apiserver: LightCluster, namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KUBECONFIG", str(apiserver.kubeconfig))
-    access = Access(await get_configuration())
+    access = Access(find_identity())
     try:
         assert await KubeCluster(access).get("ConfigMap", namespace, "nothing") is None
     finally:
@@ -45,7 +45,7 @@ async def test_who_may_not_is_refused_in_the_api_servers_words(
     }
     (tmp_path / "config").write_text(json.dumps(nobody))
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
-    access = Access(await get_configuration())
+    access = Access(find_identity())
     try:
         with pytest.raises(Refused, match=r"system:serviceaccount:.*:nobody"):
             await KubeCluster(access).apply(config_map(namespace, a="1"))

@@ -8,7 +8,6 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any
 
 import pytest
-from kubernetes.aio.client import Configuration
 from tests.cluster.light import LightCluster
 from tests.fakes.cluster import crash_at
 from tests.fixtures.until import until
@@ -17,7 +16,7 @@ from tests.integration.loop import test_way_back as way_back
 from tests.integration.loop.hands import RealHands, void
 from tests.integration.loop.stage import EPOCH, Stage
 
-from tidegate.adapters.access import Access
+from tidegate.adapters.access import Access, Identity
 from tidegate.adapters.kube import KubeCluster
 from tidegate.core.labels import KIND, ROUTE_KIND
 from tidegate.intake.handlers import Intake
@@ -42,9 +41,9 @@ class FastClock:
 class Informer:
     """The product's informer in a thread of its own: at its end kopf cancels whatever else runs in its loop."""
 
-    def __init__(self, configuration: Configuration, namespace: str, intake: Intake) -> None:
+    def __init__(self, identity: Identity, namespace: str, intake: Intake) -> None:
         self._home = asyncio.get_running_loop()
-        self._configuration = configuration
+        self._identity = identity
         self._namespace = namespace
         self._intake = Intake(seen=self._at_home(intake.seen), gone=self._at_home(intake.gone))
         self._started = threading.Event()
@@ -64,7 +63,7 @@ class Informer:
     async def _watch(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         self._started.set()
-        access = Access(self._configuration)
+        access = Access(self._identity)
         await run_informer(self._intake, access, namespaces=[self._namespace], stop=self._stop)
         await access.close()
         # Connections that are given up are closed in later rounds of the loop; its own pipe to itself stays.
@@ -90,7 +89,7 @@ class RealStage(Stage):
     async def open(self) -> None:
         await super().open()
         intake = Intake(seen=self._seen, gone=self._gone)
-        self._informer = Informer(self._access._configuration, self.hands.namespace, intake)
+        self._informer = Informer(self._access.identity, self.hands.namespace, intake)
 
     async def close(self) -> None:
         if self._informer is not None:

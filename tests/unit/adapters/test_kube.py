@@ -1,17 +1,15 @@
 """How the adapter reads what an API server, or something in its place, answers, on a loopback server."""
 
 import asyncio
-import json
-from collections.abc import AsyncIterator, Awaitable, Callable
-from pathlib import Path
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestServer
-from kubernetes.aio.client import Configuration
 
-from tidegate.adapters.access import Access, get_configuration, own_namespace
+from tidegate.adapters.access import Access, Identity
 from tidegate.adapters.kube import KubeCluster
 from tidegate.errors import ClusterError, Conflict, NotServed, Refused, Unreachable
 
@@ -30,15 +28,17 @@ async def start() -> AsyncIterator[Start]:
         app.router.add_route("*", "/{path:.*}", serve)
         server = TestServer(app)
         await server.start_server()
-        configuration = Configuration(host=str(server.make_url("")))
-        configuration.api_key["BearerToken"] = "Bearer secret"
-        access = Access(configuration)
+        access = Access(known(str(server.make_url("")), {"Authorization": "Bearer secret"}))
         ends.extend([access.close, server.close])
         return KubeCluster(access, total=0.5)
 
     yield started
     for end in ends:
         await end()
+
+
+def known(server: str, headers: Mapping[str, str]) -> Identity:
+    return Identity(server=server, tls=ssl.create_default_context(), headers=lambda: headers)
 
 
 def status(message: str = "", **fields: Any) -> dict[str, Any]:
@@ -156,7 +156,7 @@ async def test_silence_is_unreachable_within_the_limit(start: Start) -> None:
 
 
 async def test_nobody_listening_is_unreachable() -> None:
-    access = Access(Configuration(host="http://127.0.0.1:9"))
+    access = Access(known("http://127.0.0.1:9", {}))
     with pytest.raises(Unreachable, match=r"127\.0\.0\.1"):
         await KubeCluster(access).apply(BOX)
     await access.close()
@@ -209,7 +209,7 @@ async def test_a_list_is_read_page_by_page(start: Start) -> None:
         ("v1", "Service", "a"),
         ("v1", "Service", "b"),
     ]
-    selector = {"limit": "100", "labelSelector": "app.kubernetes.io/managed-by=tidegate"}
+    selector = {"limit": "50", "labelSelector": "app.kubernetes.io/managed-by=tidegate"}
     assert asked == [selector, {**selector, "continue": "more"}]
 
 
@@ -224,49 +224,14 @@ async def test_a_token_is_read_anew_for_each_request(start: Start) -> None:
     app.router.add_route("*", "/{path:.*}", serve)
     server = TestServer(app)
     await server.start_server()
-    configuration = Configuration(host=str(server.make_url("")))
-    access = Access(configuration)
+    headers: dict[str, str] = {}
+    access = Access(known(str(server.make_url("")), headers))
     cluster = KubeCluster(access)
     await cluster.apply(BOX)
-    configuration.api_key["BearerToken"] = "Bearer one"
+    headers["Authorization"] = "Bearer one"
     await cluster.apply(BOX)
-    configuration.api_key["BearerToken"] = "Bearer two"
+    headers["Authorization"] = "Bearer two"
     await cluster.apply(BOX)
     await access.close()
     await server.close()
     assert tokens == [None, "Bearer one", "Bearer two"]
-
-
-async def test_without_any_cluster_the_error_says_how_to_name_one(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
-    with pytest.raises(Unreachable, match="set KUBECONFIG"):
-        await get_configuration()
-    monkeypatch.delenv("KUBECONFIG")
-    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "10.0.0.1")
-    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "443")
-    with pytest.raises(Unreachable, match="token"):
-        await get_configuration()
-
-
-async def test_a_kubeconfig_that_trusts_anybody_is_obeyed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    config = {
-        "apiVersion": "v1",
-        "kind": "Config",
-        "clusters": [{"name": "c", "cluster": {"server": "https://127.0.0.1:9/", "insecure-skip-tls-verify": True}}],
-        "users": [{"name": "u", "user": {"token": "t"}}],
-        "contexts": [{"name": "x", "context": {"cluster": "c", "user": "u"}}],
-        "current-context": "x",
-    }
-    (tmp_path / "config").write_text(json.dumps(config))
-    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
-    configuration = await get_configuration()
-    access = Access(configuration)
-    assert access.server == "https://127.0.0.1:9"
-    assert not configuration.verify_ssl
-    await access.close()
-
-
-def test_outside_a_pod_the_namespace_is_the_default() -> None:
-    assert own_namespace("ours") == "ours"
