@@ -75,6 +75,19 @@ def _bad_while_denied(world: World, random: Random) -> None:
     world.denied = random.random() < 0.5
 
 
+def _left_over(world: World, random: Random) -> None:
+    """Everything is in order for a new version's first weight, but that its pods are those of an earlier Deployment."""
+    world.points_at(world.newest + 1)
+    world.settle()
+    world.kubelet_syncs()
+    world.canary_left_over()
+    for _ in range(3):
+        world.router_confirms()
+        world.settle()
+        world.wait(random.choice(WAITS))
+        world.settle()
+
+
 EVENTS: dict[str, Callable[[World, Random], None]] = {
     "new version": lambda w, _: w.points_at(w.newest + 1),
     "some version": lambda w, r: w.points_at(r.randint(1, w.newest)),
@@ -86,6 +99,7 @@ EVENTS: dict[str, Callable[[World, Random], None]] = {
     "stable lost": lambda w, _: w.stable_lost(),
     "canary lost": lambda w, _: w.canary_lost(),
     "canary exits": lambda w, _: w.canary_exits(),
+    "canary left over": _left_over,
     "route deleted": lambda w, _: w.route_deleted(),
     "weights edited": lambda w, _: w.weights_edited(),
     "paused in spec": lambda w, _: w.paused(spec=True),

@@ -119,8 +119,9 @@ def _may_go_on(c: Case, rollout: Rollout, *, by_hand: bool, pods: int) -> Iterat
         yield "went on from weights that the router had not confirmed"
     if not c.wants(rollout.canary):
         yield "went on without a registry that wants this version"
-    if c.endpoints(rollout.canary) < pods:
-        yield f"went on with {c.endpoints(rollout.canary)} of {pods} pods"
+    lasting = c.seen.of(rollout.canary.name).lasting
+    if lasting < pods:
+        yield f"went on with {lasting} of {pods} pods"
     if named(rollout) in c.ledger.condemned:
         yield "went on although it was condemned"
     if rollout.verdict is not None or c.seen.taken_by is not None:
@@ -186,7 +187,7 @@ def causes(c: Case) -> set[str]:
     spent = rollout.deadline.elapsed(c.seen.now)
     if c.before.stable is not None and spent >= c.plan.deadline:
         found.add("parks")
-    if rollout.canary_since is None and spent >= c.plan.progress_deadline and facts.endpoints < _first_pods(c, rollout):
+    if rollout.canary_since is None and spent >= c.plan.progress_deadline and facts.lasting < _first_pods(c, rollout):
         found.add("parks")
     return found
 

@@ -55,6 +55,10 @@ def _at_present_weight(seen: Observed) -> Observed:
     return replace(seen, evidence=replace(said, weight=rollout.weight))
 
 
+def _all_stay(seen: Observed) -> Observed:
+    return replace(seen, revisions={name: replace(facts, own=None) for name, facts in seen.revisions.items()})
+
+
 def _verdictless(s: Situation) -> Rollout | None:
     rollout = s.record.rollout
     return rollout if rollout is not None and rollout.verdict is None else None
@@ -225,6 +229,7 @@ MUTANTS: dict[str, Decide] = {
     "goes on with what nobody wants": _without_cause(causes.unwanted),
     "ignores deadlines": _without_cause(causes.overdue, causes.never_ready),
     "promotes and raises from unconfirmed": _with(advance.confirm, _silent_clock),
+    "builds on pods that are leaving": _seeing(_all_stay),
     "raises without pods": _with(advance.enough_pods, None),
     "promote skips readiness": _with(advance.enough_pods, _skipping_promote),
     "a third version keeps the traffic": _with(decide.revert, _third_keeps),

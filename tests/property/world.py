@@ -32,9 +32,10 @@ MOST_WRITES = 20
 
 @dataclass
 class Pods:
-    """One revision's pods."""
+    """One revision's pods. `leaving` are those of a Deployment that is gone: they serve, and not for long."""
 
     ready: int = 0
+    leaving: int = 0
     restarts: dict[str, int] = field(default_factory=dict)
     exits: tuple[Exit, ...] = ()
 
@@ -122,8 +123,8 @@ class World:
             record=record,
             revisions={
                 name: RevisionFacts(
-                    endpoints=0 if name in self.diversions else p.ready, pods=p.ready, restarts=dict(p.restarts),
-                    exits=p.exits,
+                    endpoints=0 if name in self.diversions else p.ready + p.leaving, own=p.ready,
+                    pods=p.ready + p.leaving, restarts=dict(p.restarts), exits=p.exits,
                 )
                 for name, p in self.pods.items()
             },
@@ -239,6 +240,7 @@ class World:
             sizes = {key: max(1, value.ready) for key, value in self.pods.items()}
             size = replicas_of(self.plan, record, revision, sizes)
             pods.ready = min(pods.ready, size) if self.full else size
+            pods.leaving = 0
             pods.exits = tuple(replace(e, current=False) for e in pods.exits)
             self.ledger.ready(name, pods.ready, self.now)
 
@@ -260,6 +262,14 @@ class World:
 
     def canary_lost(self) -> None:
         self._lose(self.record.rollout.canary if self.record.rollout else None)
+
+    def canary_left_over(self) -> None:
+        """The canary's pods turn out to be those of an earlier Deployment, which go soon."""
+        rollout = self.record.rollout
+        pods = self.pods.get(rollout.canary.name) if rollout else None
+        if rollout is not None and pods is not None and rollout.weight == 0:
+            pods.ready, pods.leaving = 0, pods.ready + pods.leaving
+            self.ledger.ready(rollout.canary.name, 0, self.now)
 
     def canary_exits(self) -> None:
         rollout = self.record.rollout

@@ -94,10 +94,10 @@ def never_ready(s: Situation, rollout: Rollout) -> Verdict | None:
     if rollout.canary_since is not None or rollout.deadline.elapsed(s.now) < s.plan.progress_deadline:
         return None
     facts, needed = s.facts(rollout.canary), s.pods_needed(rollout)
-    if facts.endpoints >= needed:
+    if facts.lasting >= needed:
         return None
     reason = facts.obstacle.reason if facts.obstacle else Reason.PROGRESS_DEADLINE_EXCEEDED
-    detail = f": {facts.obstacle.message}" if facts.obstacle else f" ({facts.endpoints} of {needed} pods ready)"
+    detail = f": {facts.obstacle.message}" if facts.obstacle else f" ({facts.lasting} of {needed} pods ready)"
     message = f"not ready within rollout.progressDeadline ({s.plan.progress_deadline:g}s){detail}"
     return Verdict(reason=reason, message=message, rejects=False, at=s.now)
 

@@ -52,11 +52,12 @@ def facts_by_revision(
         revision = revision_label(pod)
         if revision is not None and _live(pod):
             grouped[revision].append(pod)
-    refused = dict(_refused(deployments))
+    kept = list(deployments)
+    refused, own = dict(_refused(kept)), dict(_own(kept))
     ready = _ready(slices)
     return {
-        name: _facts(sorted(grouped.get(name, []), key=_age), ready, refused.get(name))
-        for name in sorted({*grouped, *refused})
+        name: _facts(sorted(grouped.get(name, []), key=_age), ready, own.get(name, 0), refused.get(name))
+        for name in sorted({*grouped, *refused, *own})
     }
 
 
@@ -102,13 +103,24 @@ def _refused(deployments: Iterable[Object]) -> Iterator[tuple[str, Obstacle]]:
                 yield revision, Obstacle(reason=Reason.APPLY_FAILED, message=_cut(condition.get("message", "")))
 
 
-def _facts(pods: Sequence[Object], ready: frozenset[tuple[str, str]], refused: Obstacle | None) -> RevisionFacts:
+def _own(deployments: Iterable[Object]) -> Iterator[tuple[str, int]]:
+    """How many ready pods each Deployment has; one that is being deleted takes its pods with it."""
+    for deployment in deployments:
+        revision = revision_label(deployment)
+        if revision and not deployment["metadata"].get("deletionTimestamp"):
+            yield revision, int(_status(deployment).get("readyReplicas") or 0)
+
+
+def _facts(
+    pods: Sequence[Object], ready: frozenset[tuple[str, str]], own: int, refused: Obstacle | None
+) -> RevisionFacts:
     restarts = {_name(pod): count for pod in pods if (count := _restarts(pod))}
     obstacles = [obstacle for pod in pods for obstacle in _obstacles(pod)]
     if refused is not None:
         obstacles.append(refused)
     return RevisionFacts(
         endpoints=sum((pod["metadata"].get("namespace", ""), _name(pod)) in ready for pod in pods),
+        own=own,
         pods=len(pods),
         restarts=restarts,
         exits=tuple(end for pod in pods for end in _exits(pod)),

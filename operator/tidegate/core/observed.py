@@ -38,14 +38,23 @@ class RevisionFacts:
     `endpoints` counts ready endpoints by the pods' revision label, whichever Service lists them. `restarts` are the
     restart counts of the live (not deleted) pods by pod name, those above zero only; `exits` their ended containers.
     `digest` is the artifact digest that the pods' init containers computed.
+
+    `own` counts the ready pods that the revision's Deployment calls its own; None where nobody asked it. Pods of an
+    earlier Deployment of the same name serve on until the garbage collector finds them, seconds after it was deleted.
     """
 
     endpoints: int = 0
+    own: int | None = None
     pods: int = 0
     restarts: Mapping[str, int] = field(default_factory=dict)
     exits: tuple[Exit, ...] = ()
     obstacle: Obstacle | None = None
     digest: str | None = None
+
+    @property
+    def lasting(self) -> int:
+        """The ready endpoints that a weight may be built on: those that are there to stay."""
+        return self.endpoints if self.own is None else min(self.endpoints, self.own)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

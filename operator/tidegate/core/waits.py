@@ -11,10 +11,10 @@ ROUTER_PATIENCE = 30.0
 def for_pods(s: Situation, rollout: Rollout) -> Decision | None:
     """The canary has fewer ready pods than its next weight takes; None where it has them."""
     facts, needed = s.facts(rollout.canary), s.pods_needed(rollout)
-    if facts.endpoints >= needed:
+    if facts.lasting >= needed:
         return None
     why = f": {facts.obstacle.message}" if facts.obstacle else ""
-    message = f"{facts.endpoints} of {needed} pods of {rollout.canary.name} ready{why}"
+    message = f"{facts.lasting} of {needed} pods of {rollout.canary.name} ready{why}"
     return s.stay(Reason.WAITING_FOR_PODS, message)
 
 

@@ -49,6 +49,8 @@ class Children:
     async def _put_back(self, owner: ObjectRef, wanted: Manifest, live: Manifest | None) -> bool:
         """Apply an object where it has to be; whether it was as we mean it before."""
         kind, name = wanted["kind"], f"{wanted['metadata']['namespace']}/{wanted['metadata']['name']}"
+        if live is not None and live["metadata"].get("deletionTimestamp"):
+            return False  # it goes whatever is written into it; its end is told of, and then it is made anew
         settled = self._settled.get((kind, name))
         if live is not None and not differs(live, wanted):
             if settled is None:
@@ -98,8 +100,15 @@ class Children:
     async def _delete(self, kind: str, body: Manifest) -> None:
         meta = body["metadata"]
         self._settled.pop((kind, f"{meta['namespace']}/{meta['name']}"), None)
-        if meta.get("deletionTimestamp") is None:
-            await self._cluster.delete(kind, meta["namespace"], meta["name"], uid=meta["uid"])
+        if meta.get("deletionTimestamp") is not None:
+            return
+        await self._cluster.delete(kind, meta["namespace"], meta["name"], uid=meta["uid"])
+        # Until a watch tells of it, a revision that is wanted again would be taken to have all that it needs.
+        left = await self._cluster.get(kind, meta["namespace"], meta["name"])
+        if left is None or left["metadata"]["uid"] != meta["uid"]:
+            self._world.bury(body)
+        if left is not None:
+            self._world.put(left)
 
 
 def _mark(wanted: Manifest, live: Manifest) -> tuple[str, str]:

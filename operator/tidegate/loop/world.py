@@ -33,6 +33,8 @@ LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
 UNREAD: Mapping[str, frozenset[str]] = {"Pod": frozenset({"spec"})}
 #: Objects kept as Python values beside the packed ones: enough for those of some dozens of rollouts.
 UNPACKED = 512
+#: Objects that are known to be gone: more than any watch lags behind.
+BURIED = 4096
 #: zlib's fastest. Higher ones take twice the time for a quarter of the bytes.
 LEVEL = 1
 _NO_HEADER = -15  # a raw stream with the largest window
@@ -50,13 +52,14 @@ class World:
         self._owned: dict[str, tuple[Kept, ...]] = {}
         self._claims = Claims()
         self._packing: dict[str, Packing] = {}
+        self._buried: dict[str, None] = {}
         self._unpacked = lru_cache(maxsize=UNPACKED)(self._unpack)
 
     def put(self, body: Mapping[str, Any]) -> str | None:
         """Take an object's state; returns the key of the `ModelDeployment` that it concerns, None if it is not news."""
         kind, name, meta = body["kind"], _name(body), body["metadata"]
         known = self._kept[kind].get(name)
-        if known is not None and not _newer(meta, known):
+        if meta.get("uid") in self._buried or (known is not None and not _newer(meta, known)):
             return None
         slim = _slim(body)
         kept = Kept(
@@ -81,6 +84,13 @@ class World:
         if known.uid == body["metadata"].get("uid"):
             self.forget(known)
         return known.concerns
+
+    def bury(self, body: Mapping[str, Any]) -> None:
+        """Forget an object that the API server itself says is gone: what a watch still tells of it is the past."""
+        self._buried[body["metadata"]["uid"]] = None
+        if len(self._buried) > BURIED:
+            del self._buried[next(iter(self._buried))]
+        self.drop(body)
 
     def forget(self, kept: "Kept") -> str | None:
         """Forget an object that is not there any more; returns the key that it concerned."""

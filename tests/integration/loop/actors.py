@@ -2,7 +2,7 @@
 
 import asyncio
 from collections import Counter, defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
 from tests.fakes.evidence import FakeEvidence
@@ -31,12 +31,15 @@ class Kubelet:
     def __init__(self, hands: Hands, boot: float = BOOT) -> None:
         self.moods: dict[str, str] = {}
         self.boot = boot
+        #: Seconds until the garbage collector finds the pods of a Deployment that is gone.
+        self.collects_after = 0.0
         self.ready: dict[str, list[str]] = {}
         self.versions: dict[str, str] = {}
         self.made: Counter[str] = Counter()
         self._hands = hands
         self._dirty = asyncio.Event()
-        self._born: dict[str, float] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._doomed: set[str] = set()
 
     def look(self, kind: str) -> None:
         """Something of that kind has changed."""
@@ -89,12 +92,38 @@ class Kubelet:
 
     async def _scale(self, name: str, deployment: Manifest | None, pods: list[Manifest]) -> None:
         wanted = deployment["spec"]["replicas"] if deployment else 0
-        pods.sort(key=lambda pod: int(pod["metadata"]["name"].rsplit("-", 1)[1]))
-        for pod in pods[wanted:]:
+        uid = deployment["metadata"]["uid"] if deployment else None
+        orphans = [pod for pod in pods if pod["metadata"]["ownerReferences"][0]["uid"] != uid]
+        own = [pod for pod in pods if pod not in orphans]
+        own.sort(key=lambda pod: int(pod["metadata"]["name"].rsplit("-", 1)[1]))
+        for pod in own[wanted:]:
             await self._hands.remove("Pod", pod["metadata"]["name"])
+        for pod in orphans:
+            await self._collect(pod)
         if deployment is not None:
-            for _ in range(wanted - len(pods)):
+            for _ in range(wanted - len(own)):
                 await self._make(name, deployment)
+
+    async def _collect(self, pod: Manifest) -> None:
+        name = pod["metadata"]["name"]
+        if not self.collects_after:
+            await self._hands.remove("Pod", name)
+        elif name not in self._doomed:
+            self._doomed.add(name)
+            self._later(self.collects_after, lambda: self._collected(name))
+
+    async def _collected(self, name: str) -> None:
+        await self._hands.remove("Pod", name)
+        await self._list_endpoints()
+
+    def _later(self, delay: float, work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        async def run() -> None:
+            await asyncio.sleep(delay)
+            await work()
+
+        task = asyncio.get_running_loop().create_task(run())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
     async def _make(self, name: str, deployment: Manifest) -> None:
         self.made[name] += 1
@@ -104,6 +133,8 @@ class Kubelet:
             "kind": "Pod",
             "metadata": {
                 **template["metadata"],
+                # As if a ReplicaSet stood between them.
+                "ownerReferences": [_owner(deployment)],
                 "namespace": deployment["metadata"]["namespace"],
                 "name": f"{name}-{self.made[name]}",
             },
@@ -111,15 +142,7 @@ class Kubelet:
             "status": {"phase": "Pending"},
         }
         await self._hands.put(pod)
-        asyncio.get_running_loop().call_later(self.boot, self._boots, pod["metadata"]["name"])
-
-    def _boots(self, pod: str) -> None:
-        self._born[pod] = asyncio.get_running_loop().time()
-        task = asyncio.get_running_loop().create_task(self._booted(pod))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    _tasks: "set[asyncio.Task[None]]" = set()  # noqa: RUF012 (kept alive only)
+        self._later(self.boot, lambda: self._booted(pod["metadata"]["name"]))
 
     async def _booted(self, name: str) -> None:
         pod = await self._hands.read("Pod", name)
@@ -162,6 +185,15 @@ class Kubelet:
             status["containerStatuses"] = []
         return status
 
+    async def _count(self, pods: list[Manifest]) -> None:
+        """What Deployments say of their pods."""
+        for deployment in await self._hands.all("Deployment"):
+            own = [p for p in pods if p["metadata"]["ownerReferences"][0]["uid"] == deployment["metadata"]["uid"]]
+            ready = sum(_endpoint(p)["conditions"]["ready"] for p in own if p.get("status", {}).get("podIP"))
+            if ((deployment.get("status") or {}).get("readyReplicas") or 0) != ready:
+                status = {"replicas": len(own), "readyReplicas": ready}
+                await self._hands.set_status("Deployment", deployment["metadata"]["name"], status)
+
     async def _list_endpoints(self) -> None:
         services = {body["metadata"]["name"]: body for body in await self._hands.all("Service")}
         pods = await self._hands.all("Pod")
@@ -177,8 +209,14 @@ class Kubelet:
             if name not in there or (there[name].get("endpoints") or []) != endpoints:
                 await self._hands.put(_slice(service, endpoints))
         self.ready = ready
+        await self._count(pods)
         for name in there.keys() - services.keys():
             await self._hands.remove("EndpointSlice", name)
+
+
+def _owner(deployment: Manifest) -> dict[str, str]:
+    meta = deployment["metadata"]
+    return {"apiVersion": "apps/v1", "kind": "Deployment", "name": meta["name"], "uid": meta["uid"]}
 
 
 def _selected(pod: Manifest, selector: Mapping[str, str]) -> bool:

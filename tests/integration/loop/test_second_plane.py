@@ -284,12 +284,12 @@ async def test_a_stale_process_diverts_no_version_that_was_promoted(stage: Stage
     second = await stage.rolling(100)
     operator = stage.operator
     assert operator is not None
-    stale = operator.world.get("Service", f"{stage.hands.namespace}/{await stage.named(second)}")
+    stale = operator.world.state("Service", f"{stage.hands.namespace}/{await stage.named(second)}")
     snapshot = operator.reverts._observer.snapshot(f"{stage.hands.namespace}/fraud")
     assert snapshot is not None
     assert stale is not None
     await stage.serves(second)
-    operator.world._objects["Service"][f"{stage.hands.namespace}/{stale['metadata']['name']}"] = stale
+    operator.world._kept["Service"][stale.name] = stale
     rollout = snapshot.seen.record.rollout
     assert rollout is not None
     verdict = Verdict(reason=Reason.CRASHED, message="late", rejects=True, at=1.0)

@@ -16,11 +16,6 @@ def test_managed_fields_are_left_out_and_nothing_else() -> None:
     }
 
 
-def test_field_names_of_two_answers_are_one_in_memory() -> None:
-    (one,), (other,) = lean(b'{"some field name": 1}'), lean(b'{"some field name": 2}')
-    assert one is other
-
-
 def test_what_is_no_json_is_a_value_error() -> None:
     with pytest.raises(ValueError, match="Expecting"):
         lean(b"<html>")

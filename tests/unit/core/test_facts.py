@@ -40,6 +40,30 @@ def test_where_nothing_is_there_is_nothing() -> None:
     assert facts_by_revision([], [], []) == {}
 
 
+@pytest.mark.parametrize(
+    ("metadata", "status", "lasting"),
+    [
+        ({}, {"readyReplicas": 1}, 1),
+        ({}, {"readyReplicas": 5}, 2),
+        ({}, {"replicas": 2}, 0),
+        ({}, None, 0),
+        ({"deletionTimestamp": "2026-01-01T00:00:00Z"}, {"readyReplicas": 2}, 0),
+    ],
+)
+def test_only_pods_that_the_deployment_calls_its_own_are_there_to_stay(
+    metadata: dict[str, Any], status: dict[str, Any] | None, lasting: int
+) -> None:
+    deployment = {"metadata": {"labels": {REVISION: NAME}, **metadata}, "status": status}
+    slices = [piece(endpoint("a", ready=True), endpoint("b", ready=True))]
+    found = facts(pod("a"), pod("b"), slices=slices, deployments=[deployment])
+    assert (found.endpoints, found.lasting) == (2, lasting)
+
+
+def test_pods_without_a_deployment_serve_and_are_not_there_to_stay() -> None:
+    found = facts(pod(), slices=[piece(endpoint(ready=True))], deployments=[{"metadata": {}, "status": {}}])
+    assert (found.endpoints, found.lasting) == (1, 0)
+
+
 def test_pods_are_told_apart_by_their_revision() -> None:
     found = facts_by_revision([pod("a"), pod("b", revision="other"), pod("c"), pod("d", revision=None)], [])
     assert {name: fact.pods for name, fact in found.items()} == {NAME: 2, "other": 1}
@@ -80,7 +104,7 @@ def test_a_pod_that_ended_as_a_whole_is_no_fact_any_more(phase: str) -> None:
 def test_a_pod_that_is_being_deleted_is_no_fact_any_more() -> None:
     leaving = pod("a", containerStatuses=[container(restarts=3, terminated={"exitCode": 143})])
     leaving["metadata"]["deletionTimestamp"] = "2026-01-01T00:01:00Z"
-    assert facts(leaving, pod("b")) == RevisionFacts(pods=1)
+    assert facts(leaving, pod("b")) == RevisionFacts(pods=1, own=0)
 
 
 def test_restarts_are_those_of_the_serving_containers_by_pod() -> None:
@@ -222,7 +246,8 @@ def test_pods_that_the_api_server_refuses_are_an_obstacle_of_their_revision() ->
 
 
 def test_a_refusal_that_is_over_or_of_nobody_is_none() -> None:
-    assert facts_by_revision([], [], [refusal("False"), refusal(revision=""), {"metadata": {"name": "x"}}]) == {}
+    found = facts_by_revision([], [], [refusal("False"), refusal(revision=""), {"metadata": {"name": "x"}}])
+    assert found == {NAME: RevisionFacts(own=0)}
 
 
 def said(message: str, *, exit_code: int = 1, reason: str = "Error") -> str:
@@ -282,7 +307,7 @@ def test_the_words_of_another_init_container_are_no_digest() -> None:
 
 
 def test_a_pod_without_any_status_is_a_pod() -> None:
-    assert facts({"metadata": {"name": "p", "labels": {REVISION: NAME}}}) == RevisionFacts(pods=1)
+    assert facts({"metadata": {"name": "p", "labels": {REVISION: NAME}}}) == RevisionFacts(pods=1, own=0)
 
 
 @pytest.mark.parametrize("words", ['{"a":' + "[" * 4000, "{" * 4096, '{"digest":' + "[" * 4000])
