@@ -5,6 +5,7 @@ A generator is a function that returns the file's whole text. Another one is a l
 
 import argparse
 import difflib
+import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
@@ -38,6 +39,12 @@ def definition() -> str:
     """The CustomResourceDefinition."""
     text = yaml.dump(crd.render(), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
     return f"# {NOTICE}\n{text}"
+
+
+def plugin_schema() -> str:
+    """The schema that `kubectl tidegate lint` checks by."""
+    text = json.dumps({"$comment": NOTICE, **crd.render_schema()}, ensure_ascii=False, indent=1)
+    return text.replace("{\n ", "{ ", 1) + "\n"
 
 
 def api_reference() -> str:
@@ -161,6 +168,7 @@ def metrics_reference() -> str:
 GENERATED: Mapping[str, Callable[[], str]] = {
     "crds/tidegate.dev_modeldeployments.yaml": definition,
     "charts/tidegate/crds/tidegate.dev_modeldeployments.yaml": definition,
+    "operator/tidegate/plugin/schema.json": plugin_schema,
     "docs/reference/modeldeployment.md": api_reference,
     "docs/reference/reasons.md": reasons_reference,
     "docs/reference/settings.md": settings_reference,

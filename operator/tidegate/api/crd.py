@@ -5,6 +5,7 @@ from typing import Any
 
 from pydantic import BaseModel, TypeAdapter
 
+from tidegate.api.rules import REMEDY
 from tidegate.api.scalars import DeploymentName
 from tidegate.api.spec import Spec
 from tidegate.api.status import Status
@@ -27,6 +28,7 @@ _KEPT = frozenset(
         "required",
         "default",
         "description",
+        REMEDY,
     }
 )
 _COLUMNS = (
@@ -62,6 +64,13 @@ def render() -> dict[str, Any]:
     }
 
 
+def render_schema() -> dict[str, Any]:
+    """Return the schema of apiVersion to spec with the remedies of its texts, for who checks without an API server."""
+    root = _root()
+    del root["properties"]["status"]
+    return root
+
+
 def _version() -> dict[str, Any]:
     return {
         "name": VERSION,
@@ -73,8 +82,16 @@ def _version() -> dict[str, Any]:
             | ({"priority": priority} if priority else {})
             for name, kind, path, text, priority in _COLUMNS
         ],
-        "schema": {"openAPIV3Schema": _root()},
+        "schema": {"openAPIV3Schema": _without_remedies(_root())},
     }
+
+
+def _without_remedies(part: Any) -> Any:
+    if isinstance(part, list):
+        return [_without_remedies(element) for element in part]
+    if isinstance(part, dict):
+        return {key: _without_remedies(value) for key, value in part.items() if key != REMEDY}
+    return part
 
 
 def _root() -> dict[str, Any]:

@@ -14,6 +14,8 @@ from pydantic_core import CoreSchema, PydanticCustomError, core_schema
 
 #: The key under which a Kubernetes schema keeps its CEL rules.
 VALIDATIONS = "x-kubernetes-validations"
+#: The key under which a schema keeps what to write instead of a wrong text. The plugin's has it, the CRD has not.
+REMEDY = "x-remedy"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +76,9 @@ class Text:
     def __get_pydantic_core_schema__(self, _source: Any, _handler: GetCoreSchemaHandler) -> CoreSchema:
         text = core_schema.str_schema(pattern=self.pattern, min_length=self.min_length, max_length=self.max_length)
         return core_schema.custom_error_schema(text, "text", custom_error_message=self.remedy)
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> dict[str, Any]:
+        return handler(schema) | {REMEDY: self.remedy}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from pydantic import WithJsonSchema
 from pydantic.functional_validators import AfterValidator
 from pydantic_core import PydanticCustomError
 
-from tidegate.api.rules import Rule, Text
+from tidegate.api.rules import REMEDY, Rule, Text
 from tidegate.core.queries import names_unknown
 
 _UNITS = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}
@@ -151,13 +151,14 @@ _QUANTITY = (
     r"^(\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))(([KMGTPE]i)|[numkMGTPE]|([eE](\+|-)?(([0-9]+(\.[0-9]*)?)|(\.[0-9]+))))?$"
 )
 _QUANTITY_LENGTH = 64
+_QUANTITY_REMEDY = "must be a quantity such as 500m, 2 or 1Gi"
 
 
 def _quantity(value: Any) -> Any:
     whole = isinstance(value, int) and not isinstance(value, bool)
     text = isinstance(value, str) and len(value) <= _QUANTITY_LENGTH and re.fullmatch(_QUANTITY, value, re.ASCII)
     if not (whole or text):
-        raise PydanticCustomError("quantity", "must be a quantity such as 500m, 2 or 1Gi")
+        raise PydanticCustomError("quantity", _QUANTITY_REMEDY)
     return value
 
 
@@ -171,6 +172,7 @@ Quantity = Annotated[
             "pattern": _QUANTITY,
             "maxLength": _QUANTITY_LENGTH,
             "x-kubernetes-int-or-string": True,
+            REMEDY: _QUANTITY_REMEDY,
         }
     ),
 ]

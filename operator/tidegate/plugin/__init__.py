@@ -1,0 +1,1 @@
+"""`kubectl tidegate`: one file, the standard library, and `kubectl` for everything that goes over the network."""

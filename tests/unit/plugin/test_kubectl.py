@@ -1,0 +1,60 @@
+"""What kubectl prints, in parts of any size, and what its complaints mean."""
+
+import json
+
+import pytest
+
+from tidegate.plugin.failures import Declined, Denied, Failure, Lost, Missing, Usage, from_kubectl
+from tidegate.plugin.kubectl import objects
+
+BODIES = [{"a": {"b": "}{"}}, {"c": [1, 2]}, {}]
+TEXT = "\n".join(json.dumps(body, indent=4) for body in BODIES) + "\n"
+
+
+@pytest.mark.parametrize("size", [1, 3, 7, 1000])
+def test_objects_come_whole_however_they_were_cut(size: int) -> None:
+    parts = [TEXT[at : at + size] for at in range(0, len(TEXT), size)]
+    assert list(objects(iter(parts))) == BODIES
+
+
+def test_an_object_is_there_as_soon_as_its_last_line_is() -> None:
+    lines = iter(TEXT.splitlines(keepends=True))
+    found = objects(lines)
+    assert next(found) == BODIES[0]
+    assert "".join(lines).count("\n") == TEXT.count("\n") - json.dumps(BODIES[0], indent=4).count("\n") - 1
+
+
+def test_nothing_and_half_an_object_are_no_object() -> None:
+    assert list(objects("")) == []
+    assert list(objects('{"a": {}')) == []
+
+
+@pytest.mark.parametrize(
+    ("said", "kind", "code", "words"),
+    [
+        (
+            'Error from server (NotFound): modeldeployments.tidegate.dev "x" not found',
+            Missing,
+            3,
+            'modeldeployments.tidegate.dev "x" not found',
+        ),
+        ('error: the server doesn\'t have a resource type "modeldeployments"', Missing, 3, "is not installed"),
+        ('Error from server (Forbidden): x is forbidden: User "u" cannot patch', Denied, 4, 'User "u" cannot patch'),
+        ("error: You must be logged in to the server (Unauthorized)", Denied, 4, "logged in"),
+        ("error: You must be logged in to the server", Denied, 4, "logged in"),
+        ("Error from server (Conflict): the UID in the precondition", Declined, 1, "made anew"),
+        ('The ModelDeployment "x" is invalid: metadata.uid: Invalid value: "u": immutable', Declined, 1, "made anew"),
+        ("Unable to connect to the server: dial tcp: i/o timeout", Lost, 5, "Unable to connect"),
+        ("The connection to the server 127.0.0.1:1 was refused - did you", Lost, 5, "was refused"),
+        ('error: the path "x.yaml" does not exist', Usage, 2, "x.yaml"),
+        ("error: error parsing x.yaml: error converting YAML to JSON: yaml: line 3", Declined, 1, "line 3"),
+        ('error: context "prod" does not exist', Failure, 5, "prod"),
+        ("", Failure, 5, "without a word"),
+    ],
+)
+def test_a_complaint_of_kubectl_has_a_meaning_and_keeps_its_words(
+    said: str, kind: type[Failure], code: int, words: str
+) -> None:
+    failure = from_kubectl(said)
+    assert (type(failure), failure.code) == (kind, code)
+    assert words in str(failure)
