@@ -31,6 +31,8 @@ from tests.cluster.progress import Progress
 from tests.driver.platform import wait_for
 
 NAMESPACE = "monitoring"
+#: The ports of the Services, as is usual; the programs themselves take free ones.
+PORTS = {"prometheus": 9090, "alertmanager": 9093}
 READY = 20.0  # seconds
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
@@ -221,8 +223,7 @@ class Monitoring:
         for name, server in servers.items():
             objects += _service(name, server.url)
         self._access.apply(objects)
-        ports = {name: urlsplit(server.url).port for name, server in servers.items()}
-        return {name: f"http://{name}.{NAMESPACE}.svc.cluster.local:{port}" for name, port in ports.items()}
+        return {name: f"http://{name}.{NAMESPACE}.svc.cluster.local:{port}" for name, port in PORTS.items()}
 
     def _write(self) -> None:
         every = {"scrape_interval": "1s", "scrape_timeout": "1s", "evaluation_interval": "1s"}
@@ -285,21 +286,20 @@ def _overlay(package: Path) -> str:
 
 def _service(name: str, url: str) -> list[dict[str, Any]]:
     address, port = urlsplit(url).hostname, urlsplit(url).port
-    ports = [{"name": "http", "port": port}]
     labels = {"kubernetes.io/service-name": name}
     return [
         {
             "apiVersion": "v1",
             "kind": "Service",
             "metadata": {"name": name, "namespace": NAMESPACE},
-            "spec": {"ports": ports},
+            "spec": {"ports": [{"name": "http", "port": PORTS[name]}]},
         },
         {
             "apiVersion": "discovery.k8s.io/v1",
             "kind": "EndpointSlice",
             "metadata": {"name": name, "namespace": NAMESPACE, "labels": labels},
             "addressType": "IPv4",
-            "ports": ports,
+            "ports": [{"name": "http", "port": port}],
             "endpoints": [{"addresses": [address], "conditions": {"ready": True}}],
         },
     ]

@@ -145,9 +145,10 @@ MEANING: Mapping[Reason, str] = {
     Reason.ROUTE_DIVERTED: "The route can't be written, so the canary's Service sends the canary's share to stable's "
     "pods until it can. The message has the API server's words. Mend what keeps Tidegate from writing HTTPRoutes; "
     "writing is retried every second.",
-    Reason.EVIDENCE_READ: "The pods' counters are read.",
+    Reason.EVIDENCE_READ: "The counters are read.",
     Reason.EVIDENCE_NOT_NEEDED: "No canary has traffic, so nothing is read.",
-    Reason.EVIDENCE_MISSING: "The pods' counters can't be read, or the newest reading is too old. Nothing is raised.",
+    Reason.EVIDENCE_MISSING: "The pods' counters, or those of another source that is asked for, can't be read, or the "
+    "newest reading is too old. Nothing is raised.",
     Reason.PROMETHEUS_NOT_CONFIGURED: "The operator knows no Prometheus, and something asks for one. Set "
     "prometheus.url of the chart, or leave out what asks.",
     Reason.PROMETHEUS_UNREACHABLE: "Prometheus does not answer in time, or answers with server errors. Nothing is "

@@ -208,12 +208,12 @@ def _evidence(record: Record, seen: Observed) -> Condition:
             type="EvidenceAvailable",
             status=False,
             reason=Reason.EVIDENCE_MISSING,
-            message="the newest reading of the pods is too old",
+            message="the newest reading is too old",
         )
     if judged.missing is not None:
         return Condition(type="EvidenceAvailable", status=False, reason=Reason.EVIDENCE_MISSING, message=judged.missing)
     return Condition(
-        type="EvidenceAvailable", status=True, reason=Reason.EVIDENCE_READ, message="the pods' counters are read"
+        type="EvidenceAvailable", status=True, reason=Reason.EVIDENCE_READ, message="the counters are read"
     )
 
 

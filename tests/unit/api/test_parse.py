@@ -8,6 +8,7 @@ from tests.unit.api.case import CUSTOM, EXAMPLES, LEAST, merge
 from tidegate.api.parse import parse, reference
 from tidegate.core.guards import Absolute, Guard, Increase, Kind, Mode, Ratio
 from tidegate.core.plan import MetricsFormat, Plan, Pointer, PointerKind, Runtime, Step
+from tidegate.core.queries import QueryGuard
 from tidegate.core.revision import serving_digest
 from tidegate.core.values import ObjectRef
 from tidegate.errors import InvalidSpec
@@ -67,6 +68,37 @@ def test_a_custom_runtime_without_a_histogram_gets_no_default_guard_on_latency()
     names = {guard.name for guard in _plan(serving=CUSTOM).guards}
 
     assert names == {"errorRate.maxRatio", "errorRate.maxIncrease", "clientErrors.maxRatio"}
+
+
+def test_sources_are_the_pods_and_the_presets_that_feed_some_guard() -> None:
+    every = _plan(evidence={"prometheus": ["kserve", "contour"]})
+    assert every.sources == ("pods", "kserve", "contour")
+    errors = _plan(evidence={"prometheus": ["kserve", "contour"]}, guards={"errorRate": {"max": "1%"}})
+    assert errors.sources == ("pods", "contour")
+    alone = _plan(evidence={"pods": False, "prometheus": ["kserve"]})
+    assert (alone.sources, {guard.kind for guard in alone.guards}) == (("kserve",), {Kind.LATENCY})
+
+
+def test_a_latency_beyond_a_source_s_histogram_is_refused_with_the_way_out() -> None:
+    guards = {"latency": [{"percentile": "95", "max": "10s"}, {"percentile": "99", "max": "11s"}]}
+    assert _plan(evidence={"prometheus": ["traefik"]}, guards=guards).sources == ("pods", "traefik")
+    with pytest.raises(InvalidSpec) as refused:
+        _plan(evidence={"prometheus": ["contour", "mlserver"]}, guards=guards)
+    ((path, message),) = refused.value.findings
+    assert path == "spec.guards.latency[1].max"
+    assert "mlserver ends at 10s" in message
+    assert "lower it, or leave mlserver out" in message
+
+
+def test_a_query_is_held_to_its_limits_for_half_a_minute_unless_it_says_otherwise() -> None:
+    queries = [
+        {"name": "a", "promql": "x", "max": "0.5"},
+        {"name": "b", "promql": "y", "min": "-1", "for": "0s", "mode": "Observe"},
+    ]
+    assert _plan(guards={"queries": queries}).queries == (
+        QueryGuard(name="a", promql="x", most=0.5, seconds=30.0),
+        QueryGuard(name="b", promql="y", least=-1.0, mode=Mode.OBSERVE),
+    )
 
 
 def test_each_limit_is_a_guard_named_by_its_place() -> None:
