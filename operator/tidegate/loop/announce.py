@@ -38,8 +38,11 @@ class Announcer:
                 ref, reason=reason.value, action="Rollout", note=message, warning=warning, decision=told.decision
             )
 
-    async def diverted(self, ref: ObjectRef, canary: str, away: Diversion) -> None:
-        """Tell that a canary's Service was taken off its own pods, as the route could not be written."""
+    async def diverted(self, ref: ObjectRef, before: Record, after: Record, away: Diversion) -> None:
+        """Tell that a canary's Service was taken off its own pods, as the route could not be given the record."""
+        canary = after.rollout.canary.name if after.rollout is not None else ""
+        # The clients' requests are with stable now, whenever the route follows. That is told to nobody again.
+        self._notices.tell(notices(ref, before, after, away.verdict.reason, away.verdict.message))
         _log.error("diverted", object=ref.key, service=canary, to=away.to, verdict=away.verdict.message)
         note = f"{away.verdict.message}; the route can't be written, so Service {canary} selects the pods of {away.to}"
         await self._events.emit(ref, reason=Reason.ROUTE_DIVERTED.value, action="Divert", note=note, warning=True)

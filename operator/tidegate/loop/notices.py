@@ -5,7 +5,7 @@ no revert. Within a queue order is kept, so the events of one object arrive in t
 """
 
 import asyncio
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Iterable, Sequence
 
 import structlog
@@ -17,6 +17,8 @@ from tidegate.telemetry import Metrics
 _log = structlog.get_logger("tidegate")
 #: Notices that wait for one receiver; one more drops the oldest.
 MOST = 1000
+#: Notices that are known to be told: a revert may be carried out in two ways, one after the other.
+REMEMBERED = 1000
 #: Seconds that one try may take.
 DEADLINE = 5.0
 #: Seconds until the next try: first, and at most.
@@ -32,11 +34,17 @@ class Notices:
     """The queues of all receivers."""
 
     def __init__(self, notifiers: Sequence[Notifier], *, clock: Clock, metrics: Metrics, most: int = MOST) -> None:
+        self._told: OrderedDict[str, None] = OrderedDict()
         self._outboxes = tuple(_Outbox(notifier, clock, metrics, most) for notifier in notifiers)
 
     def tell(self, notices: Iterable[Notice]) -> None:
-        """Queue them for everybody who wants them. Returns at once and never fails."""
+        """Queue them for everybody who wants them, each once. Returns at once and never fails."""
         for notice in notices:
+            if notice.id in self._told:
+                continue
+            self._told[notice.id] = None
+            if len(self._told) > REMEMBERED:
+                self._told.popitem(last=False)
             for outbox in self._outboxes:
                 outbox.add(notice)
 

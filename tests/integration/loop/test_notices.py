@@ -2,9 +2,11 @@
 
 import asyncio
 
+from tests.fakes.cluster import refuse_kind
 from tests.fakes.notifier import FakeNotifier
 from tests.integration.loop.stage import FakeStage, Stage
 
+from tidegate.core.labels import ROUTE_KIND
 from tidegate.core.notice import Happening, Notice
 
 
@@ -60,6 +62,23 @@ async def test_a_receiver_that_hangs_changes_nothing_of_the_course() -> None:
     assert hanging.tries > 0
     # All of it came to pass, the revert too, before the first notice was taken.
     assert hanging.taken == []
+
+
+async def test_a_revert_by_the_second_plane_is_told_when_traffic_has_left_and_not_again_with_the_route(
+    stage: Stage,
+) -> None:
+    receiver = FakeNotifier()
+    stage.notifiers.append(receiver)
+    await stage.serve()
+    second = await stage.rolling(25)
+    stage.faults.append(refuse_kind(ROUTE_KIND))
+    stage.traffic.errors[second] = 1.0
+    await stage.until(lambda _: words(receiver.taken, second)[-1:] == ["reverted"], "told of the revert")
+    assert (await stage.look()).weights.get(second) == 25
+    stage.faults.clear()
+    await stage.reverted(second)
+    await asyncio.sleep(5)
+    assert words(receiver.taken, second) == ["started", "step 5", "step 25", "reverted"]
 
 
 async def test_an_operator_that_is_killed_tells_nothing_twice(stage: Stage) -> None:

@@ -62,10 +62,24 @@ async def post(fake: FakeNotifier) -> AsyncIterator[Post]:
 async def test_everything_arrives_once_and_in_order(post: Post, fake: FakeNotifier) -> None:
     post.notices.tell(numbered(10))
     await asyncio.sleep(1)
-    post.notices.tell(numbered(3))
+    post.notices.tell(numbered(13))
     await asyncio.sleep(1)
-    assert fake.taken == [*numbered(10), *numbered(3)]
+    assert fake.taken == numbered(13)
     assert post.count("delivered") == 13
+
+
+async def test_the_same_notice_is_told_once_and_only_so_many_are_remembered(post: Post, fake: FakeNotifier) -> None:
+    post.notices.tell([notice(), notice()])
+    await asyncio.sleep(1)
+    post.notices.tell([notice()])
+    await asyncio.sleep(1)
+    assert fake.taken == [notice()]
+    for number in range(module.REMEMBERED):
+        post.notices.tell([replace(notice(), attempt=number + 10)])
+        await asyncio.sleep(0.01)
+    post.notices.tell([notice()])
+    await asyncio.sleep(1)
+    assert fake.taken[-1] == notice()
 
 
 async def test_what_a_receiver_does_not_want_it_does_not_get() -> None:
