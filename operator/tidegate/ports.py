@@ -180,3 +180,45 @@ class Leases(Protocol):
             Conflict: somebody else wrote, made or deleted it. Nothing was written.
         """
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Caller:
+    """Who asks, as the API server knows him: user name, groups, uid, and what an authenticator adds (`extra`)."""
+
+    name: str
+    groups: tuple[str, ...] = ()
+    uid: str = ""
+    extra: tuple[tuple[str, tuple[str, ...]], ...] = ()
+
+
+class Reviews(Protocol):
+    """Whom the API server takes a bearer token for, and what that one may do."""
+
+    async def identify(self, token: str) -> Caller | None:
+        """Whose token it is; None where it is nobody's.
+
+        Raises:
+            ClusterError: it can't be said now.
+        """
+        ...
+
+    async def may_revert(self, caller: Caller, namespace: str, name: str) -> bool:
+        """Whether he may `create` `modeldeployments/revert` of this object.
+
+        Raises:
+            ClusterError: it can't be said now.
+        """
+        ...
+
+
+class Tokens(Protocol):
+    """Bearer tokens that are known without asking anybody."""
+
+    def admits(self, token: str) -> bool:
+        """Whether a token is one of them, found out in constant time.
+
+        Raises:
+            OSError: the tokens can't be read.
+        """
+        ...

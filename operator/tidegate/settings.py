@@ -43,6 +43,18 @@ class Settings(BaseSettings):
     http_port: Annotated[int, Field(ge=0, le=65535)] = Field(
         default=8080, description="Port of /healthz, /readyz and /metrics; 0 takes a free one."
     )
+    alerts_token_file: str = Field(
+        default="",
+        description="File of bearer tokens, one a line, that may tell of alerts; read anew when it changes. Empty: "
+        "there are none.",
+    )
+    alerts_reviews: bool = Field(
+        default=False,
+        description="Whether ServiceAccounts may tell of alerts: those that may `create` `modeldeployments/revert`.",
+    )
+    alerts_audience: str = Field(
+        default="", description="Audience that tokens of ServiceAccounts must have; empty: the API server's own."
+    )
     log_format: Literal["json", "console"] = Field(default="json", description="How log lines look.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least level logged.")
     api_timeout: Annotated[float, Field(gt=0, le=60)] = Field(

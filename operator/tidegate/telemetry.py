@@ -35,6 +35,18 @@ class Metrics:
             "How long a pass took, its writes included.",
             (0.001, 0.005, 0.02, 0.05, 0.1, 0.5, 1, 5, 30),
         )
+        self.alerts = self._counter(
+            "tidegate_alerts_total",
+            "Alerts told of, by what came of them: reverted, noted, resolved, nothing (known already), foreign, "
+            "forbidden or failed.",
+            "result",
+        )
+        self.alert_requests = self._counter(
+            "tidegate_alert_requests_total",
+            "Requests that told of alerts, by form (alertmanager or plain) and HTTP status.",
+            "form",
+            "code",
+        )
         self.decisions = self._counter("tidegate_decisions_total", "Records written to a route, by reason.", "reason")
         self.conflicts = self._counter("tidegate_route_conflicts_total", "Route writes that met another writer.")
         self.rollouts = self._histogram(

@@ -17,13 +17,17 @@ from tidegate.adapters.lease import KubeLease
 from tidegate.adapters.mlflow import MlflowRegistry
 from tidegate.adapters.pods import PodEvidence
 from tidegate.adapters.prometheus import HttpPrometheus, NoPrometheus
+from tidegate.adapters.reviews import KubeReviews
 from tidegate.adapters.slack import Slack
+from tidegate.adapters.tokens import TokenFile
 from tidegate.core.election import Terms
 from tidegate.core.labels import KIND
 from tidegate.core.presets import PresetConfig
+from tidegate.intake.alerts import AlertIntake, Doors
 from tidegate.intake.handlers import Intake
 from tidegate.intake.http import IntakeServer
 from tidegate.intake.informer import run_informer
+from tidegate.loop.alerts import AlertInbox, Matching
 from tidegate.loop.announce import Announcer
 from tidegate.loop.children import Children
 from tidegate.loop.diversion import SecondPlane
@@ -43,6 +47,7 @@ from tidegate.loop.reverts import RevertLane
 from tidegate.loop.routes import Routes
 from tidegate.loop.standby import Standby
 from tidegate.loop.statuses import Statuses
+from tidegate.loop.telling import AlertLane
 from tidegate.loop.watchdog import Watchdog
 from tidegate.loop.workers import Workers
 from tidegate.loop.world import World
@@ -71,6 +76,7 @@ class Operator:
         notifiers: Sequence[Notifier] = (),
     ) -> None:
         self.prometheus = prometheus or NoPrometheus()
+        self.clock = clock
         self.metrics = Metrics()
         self.fence = Fence()
         leading = Fenced(cluster, self.fence)
@@ -97,7 +103,16 @@ class Operator:
             on_breach=self.look,
             on_look=self.queue.add,
         )
-        observer = Observer(world=self.world, clock=clock, registry=self.poll, evidence=self.evidence, presets=presets)
+        inbox = AlertInbox()
+        self.matching = Matching(self.world)
+        observer = Observer(
+            world=self.world,
+            clock=clock,
+            registry=self.poll,
+            evidence=self.evidence,
+            presets=presets,
+            alerts=inbox,
+        )
         events = EventRecorder(cluster=cluster, clock=clock, metrics=self.metrics, instance=socket.gethostname())
         self.notices = Notices(notifiers, clock=clock, metrics=self.metrics)
         announcer = Announcer(events=events, notices=self.notices, metrics=self.metrics)
@@ -120,6 +135,9 @@ class Operator:
         )
         self.reverts = RevertLane(
             observer=observer, plane=plane, queue=self.queue, announcer=announcer, metrics=self.metrics
+        )
+        self.alerts = AlertLane(
+            inbox=inbox, observer=observer, reverts=self.reverts, metrics=self.metrics, look=self._told
         )
         self.reconciler = Reconciler(
             observer=observer,
@@ -151,6 +169,10 @@ class Operator:
             rest=self._rest,
         )
         self.metrics.leader.set_function(lambda: float(self.elector.leads))
+
+    def ready(self) -> str | None:
+        """What is missing until decisions are made on facts; None where nothing is."""
+        return None if self.relister.complete.is_set() else "not everything was listed yet"
 
     def look(self, key: str) -> None:
         """Something was told of an object: a cause to revert goes at once, everything else in turn."""
@@ -186,6 +208,7 @@ class Operator:
             group.create_task(self.watchdog.run())
             group.create_task(self.notices.run())
             await self.relister.complete.wait()
+            self.matching.now()  # the first time takes a while, and an alert shall not
             self._rest()
             await self.elector.run()
 
@@ -239,7 +262,8 @@ async def run(settings: Settings) -> None:
         port=settings.http_port,
         registry=operator.metrics.registry,
         healthy=operator.watchdog.trouble,
-        ready=lambda: None if operator.relister.complete.is_set() else "not everything was listed yet",
+        ready=operator.ready,
+        alerts=alert_intake(operator, _doors(settings, access)),
     )
     await server.start()
     try:
@@ -250,6 +274,27 @@ async def run(settings: Settings) -> None:
         await prometheus.close()
         await registry.close()
         await access.close()
+
+
+def alert_intake(operator: Operator, doors: Doors) -> AlertIntake:
+    """Takes alerts for an operator, from whom the doors let in."""
+    return AlertIntake(
+        lane=operator.alerts,
+        match=operator.matching.now,
+        doors=doors,
+        clock=operator.clock,
+        metrics=operator.metrics,
+        ready=operator.ready,
+    )
+
+
+def _doors(settings: Settings, access: Access) -> Doors:
+    return Doors(
+        tokens=TokenFile(settings.alerts_token_file) if settings.alerts_token_file else None,
+        reviews=KubeReviews(access, audience=settings.alerts_audience, total=settings.api_timeout)
+        if settings.alerts_reviews
+        else None,
+    )
 
 
 def _prometheus(settings: Settings) -> Prometheus:

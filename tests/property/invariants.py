@@ -12,7 +12,7 @@ from tidegate.core.decision import Decision
 from tidegate.core.observed import Judgement, Observed
 from tidegate.core.plan import Plan
 from tidegate.core.reasons import Reason
-from tidegate.core.record import Leaving, Record, Rollout, Verdict
+from tidegate.core.record import Alert, Leaving, Record, Rollout, Verdict
 from tidegate.core.report import report
 from tidegate.core.revision import serving_digest
 from tidegate.core.values import Revision, Unavailable
@@ -20,11 +20,12 @@ from tidegate.core.values import Revision, Unavailable
 Machine = Callable[[Plan, Record, Observed], Decision]
 DRAIN = 5.0
 SETTLE = 0.5
+CLOCKS = 5.0
 #: Sums of floats at a million seconds may miss by this much.
 ROUNDING = 1e-6
 #: Times without an event that a waiting machine must sleep through.
 LULLS = (1.0, 100.0, 10_000.0, 1_000_000.0)
-REJECTING = {Reason.GUARD_BREACHED, Reason.CRASHED, Reason.UNREACHABLE, Reason.ABORTED}
+REJECTING = {Reason.ALERT_FIRING, Reason.GUARD_BREACHED, Reason.CRASHED, Reason.UNREACHABLE, Reason.ABORTED}
 
 
 def violations(plan: Plan, seen: Observed, decision: Decision, ledger: Ledger, machine: Machine) -> list[str]:
@@ -73,6 +74,22 @@ class Case:
     def confirmed(self) -> bool:
         route = self.seen.route
         return route is not None and route.confirmed and dict(route.weights) == self.before.weights()
+
+    @property
+    def holding(self) -> list[Alert]:
+        """The alerts that fire by the ledger's books and of which nothing else is told just now."""
+        over = {alert.fingerprint for alert in self.seen.alerts.resolved}
+        return [a for a in self.ledger.holds(self.seen.now, self.seen.actions) if a.fingerprint not in over]
+
+    def alarming(self) -> bool:
+        """Whether an alert is told of that nobody knew and that is younger than the canary's first weight."""
+        known = {alert.fingerprint: alert.since for alert in self.holding}
+        return self.ledger.had_weight and any(
+            alert.since >= self.ledger.weight_since - CLOCKS
+            and (alert.until is None or alert.until > self.seen.now)
+            and known.get(alert.fingerprint, -1e9) < alert.since - CLOCKS
+            for alert in self.seen.alerts.firing
+        )
 
     @property
     def blocked(self) -> bool:
@@ -130,6 +147,8 @@ def _may_go_on(c: Case, rollout: Rollout, *, by_hand: bool, pods: int) -> Iterat
         yield "went on while paused"
     if work(rollout.canary) in c.ledger.rejected:
         yield "a rejected version got weight"
+    if c.before.stable is not None and not by_hand and not _direct(c, rollout) and c.holding:
+        yield f"went on in spite of {c.holding}"
     if rollout.weight > 0 and not by_hand:
         yield from _held_and_proven(c, rollout)
 
@@ -179,6 +198,8 @@ def causes(c: Case) -> set[str]:
         blamed = saved.reason is Reason.ENDPOINTS_LOST and (breached or crashed)
         return {"rejects"} if saved.rejects or blamed or c.asked("abort") else {"parks"}
     more = any(count > c.ledger.restarts.get(pod, 0) for pod, count in facts.restarts.items())
+    if rollout.weight > 0 and c.alarming():
+        found.add("rejects")
     if breached or c.asked("abort") or (c.ledger.had_weight and more):
         found.add("rejects")
     unwanted = not isinstance(c.seen.wanted, Unavailable) and not c.wants(rollout.canary)
@@ -304,6 +325,26 @@ def retires_in_order(c: Case) -> Iterator[str]:
         yield "a revision lost its pods without retiring"
 
 
+def keeps_alerts(c: Case) -> Iterator[str]:
+    """What fires is kept until it is over; what was told is on the record when the machine comes to rest."""
+    kept = {alert.fingerprint: alert for alert in c.after.alerts}
+    if c.seen.route is None:
+        return
+    for alert in c.holding:
+        if alert.fingerprint not in kept:
+            yield f"{alert} was forgotten"
+    for alert in c.after.alerts:
+        if alert not in c.before.alerts and alert not in c.seen.alerts.firing:
+            yield f"{alert} was made up"
+    named = c.seen.actions.get("dismiss")
+    for alert in c.seen.alerts.firing:
+        lapsed = alert.until is not None and alert.until <= c.seen.now
+        dismissed = f"{alert.fingerprint}@{alert.since:.0f}"
+        known = dismissed == named or dismissed in {h.value for h in c.after.handled}
+        if not lapsed and not known and alert.fingerprint not in kept:
+            yield f"{alert} is not on the record"
+
+
 CHECKS: tuple[Callable[[Case], Iterator[str]], ...] = (
     weights_add_up,
     raises_only_when_allowed,
@@ -313,6 +354,7 @@ CHECKS: tuple[Callable[[Case], Iterator[str]], ...] = (
     begins_only_what_is_wanted,
     starts_behind_its_own_service,
     retires_in_order,
+    keeps_alerts,
 )
 
 

@@ -1,10 +1,10 @@
 """What really happened, kept without the record's help: the books that decisions are judged by."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from tidegate.core.reasons import Reason
-from tidegate.core.record import Record, Rollout, Verdict
+from tidegate.core.record import Alert, Record, Rollout, Verdict
 from tidegate.core.values import Revision
 
 Work = tuple[str, str]
@@ -38,7 +38,28 @@ class Ledger:
     had_weight: bool = False
     promoted_by_hand: set[str] = field(default_factory=set)
     condemned: dict[str, Verdict] = field(default_factory=dict)
+    told: list[Alert] = field(default_factory=list)
+    firing: dict[str, Alert] = field(default_factory=dict)
+    dismissed: set[str] = field(default_factory=set)
+    weight_since: float = 0.0
     course: list[Rollout] = field(default_factory=list)
+
+    def heard(self, firing: Iterable[Alert], resolved: Iterable[Alert], record: Record) -> None:
+        """What was told of alerts has arrived; what a person dismissed meanwhile is gone."""
+        for alert in resolved:
+            self.firing.pop(alert.fingerprint, None)
+        for alert in firing:
+            self.told.append(alert)
+            if alert in record.alerts:
+                self.firing[alert.fingerprint] = alert
+
+    def holds(self, now: float, actions: Mapping[str, str]) -> list[Alert]:
+        """Alerts that fire by the books: neither over nor dismissed."""
+        named = actions.get("dismiss")
+        for alert in list(self.firing.values()):
+            if f"{alert.fingerprint}@{alert.since:.0f}" == named:
+                del self.firing[alert.fingerprint]
+        return [alert for alert in self.firing.values() if alert.until is None or alert.until > now]
 
     def passed(self, seconds: float, *, paused: bool) -> None:
         if self.held_since_confirmation and not paused:
@@ -72,7 +93,7 @@ class Ledger:
             self.attempts.add(named(new))
             self.had_weight = False
         if weight_of(after) > 0 and not self.had_weight:
-            self.had_weight, self.restarts = True, dict(restarts)
+            self.had_weight, self.restarts, self.weight_since = True, dict(restarts), now
         verdict = new.verdict if new else None
         if new is not None and verdict is not None and verdict.rejects:
             self.rejected.setdefault(work(new.canary), named(new))

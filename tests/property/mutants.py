@@ -5,13 +5,13 @@ from dataclasses import replace
 
 from tests.property.world import Decide
 
-from tidegate.core import advance, begin, causes, decide, revert
+from tidegate.core import advance, alerts, begin, causes, decide, revert
 from tidegate.core.decide import RULES, Rule
 from tidegate.core.decision import Decision, Situation
-from tidegate.core.observed import Judgement, Observed
+from tidegate.core.observed import Alerts, Judgement, Observed
 from tidegate.core.plan import Plan
 from tidegate.core.reasons import Reason
-from tidegate.core.record import Leaving, Rollout, Stopwatch, Verdict
+from tidegate.core.record import Alert, Leaving, Rollout, Stopwatch, Verdict
 from tidegate.core.values import Unavailable
 
 
@@ -201,6 +201,40 @@ def _bake(s: Situation) -> bool:
     return s.record.rollout is not None and s.record.rollout.weight == 100
 
 
+def _seeing_no_alert(rule: Rule) -> Decide:
+    """Reverts, and forgets on account of which alert."""
+
+    def forgetful(s: Situation) -> Decision | None:
+        found = rule(s)
+        return None if found is None else replace(found, record=replace(found.record, alerts=s.record.alerts))
+
+    return _without(rule, forgetful)
+
+
+def _without(old: Rule, new: Rule) -> Decide:
+    rules = tuple(new if rule is old else rule for rule in RULES if rule is not alerts.informed)
+    return lambda plan, record, seen: decide.decide(plan, record, seen, rules=rules)
+
+
+def _told_of(change: Callable[[Alert, float], Alert]) -> Decide:
+    """Hears of alerts what was not said."""
+
+    def other(seen: Observed) -> Observed:
+        return replace(seen, alerts=Alerts(firing=tuple(change(alert, seen.now) for alert in seen.alerts.firing)))
+
+    return _seeing(other)
+
+
+def _deaf_to_resolved(plan: Plan, seen: Observed, made: Decision) -> Decision:
+    """Keeps what is over."""
+    return replace(made, record=replace(made.record, alerts=made.record.alerts or seen.record.alerts))
+
+
+def _forgets_alerts(plan: Plan, seen: Observed, made: Decision) -> Decision:
+    """Drops them with the next write that is about something else."""
+    return made if made.record == seen.record else replace(made, record=replace(made.record, alerts=()))
+
+
 MUTANTS: dict[str, Decide] = {
     "advances on no data": _unless(advance.in_favour, lambda s: isinstance(s.seen.evidence, Unavailable)),
     "advances on stale data": _taken_as(fresh=True),
@@ -245,6 +279,13 @@ MUTANTS: dict[str, Decide] = {
     "takes a silent registry for a wish": _seeing(_hasty_registry),
     "takes another's route": _with(decide.taken, None),
     "keeps weight on a lost route": _with(decide.unrouted, None),
+    "does not revert on alerts": _without_cause(causes.alerted),
+    "raises under an alert": _with(advance.unalerted, None),
+    "forgets the alert that reverted": _seeing_no_alert(decide.revert),
+    "keeps no alert": _with(alerts.informed, None),
+    "reverts on old alerts": _told_of(lambda alert, now: replace(alert, since=now)),
+    "takes resolved alerts for firing": _after(_deaf_to_resolved),
+    "forgets alerts": _after(_forgets_alerts),
     "retires at once": _after(_retires_at_once),
     "retires undrained": _after(_undrained),
     "sleeps through its deadlines": _after(_sleeper),

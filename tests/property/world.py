@@ -11,15 +11,16 @@ from tests.property.invariants import violations
 from tests.property.ledger import Ledger, named, work
 from tests.unit.core import builders as make
 
+from tidegate.core.alerts import identity
 from tidegate.core.decide import decide
 from tidegate.core.decision import Decision, action_value
 from tidegate.core.diversion import Diversion, condemned, diversion, saved_verdict
 from tidegate.core.guards import Mode
 from tidegate.core.manifests import diversion_for, replicas_of
-from tidegate.core.observed import Exit, Judgement, Observed, Obstacle, RevisionFacts, RouteFacts
+from tidegate.core.observed import Alerts, Exit, Judgement, Observed, Obstacle, RevisionFacts, RouteFacts
 from tidegate.core.plan import Plan, Step
 from tidegate.core.reasons import Reason
-from tidegate.core.record import Record, Verdict
+from tidegate.core.record import Alert, Record, Verdict
 from tidegate.core.values import Revision, Unavailable
 
 Decide = Callable[[Plan, Record, Observed], Decision]
@@ -71,6 +72,7 @@ class World:
         self.pods: dict[str, Pods] = {}
         self.evidence = "good"
         self.actions: dict[str, str] = {}
+        self.told = Alerts()
         self.preset = make.PRESET
         self.conflict = False
         self.denied = False
@@ -123,8 +125,11 @@ class World:
             record=record,
             revisions={
                 name: RevisionFacts(
-                    endpoints=0 if name in self.diversions else p.ready + p.leaving, own=p.ready,
-                    pods=p.ready + p.leaving, restarts=dict(p.restarts), exits=p.exits,
+                    endpoints=0 if name in self.diversions else p.ready + p.leaving,
+                    own=p.ready,
+                    pods=p.ready + p.leaving,
+                    restarts=dict(p.restarts),
+                    exits=p.exits,
                 )
                 for name, p in self.pods.items()
             },
@@ -134,7 +139,8 @@ class World:
             taken_by=self.taken_by,
             condemned=self._condemned(record),
             diverted={name: away.to for name, away in self.diversions.items()},
-        )  # fmt: skip
+            alerts=self.told,
+        )
 
     def _condemned(self, record: Record) -> Verdict | None:
         if self.route is None or record.rollout is None or record.rollout.verdict is not None:
@@ -291,6 +297,36 @@ class World:
             self.route.weights = dict.fromkeys(self.route.weights, 50)
             self.route.generation += 1
 
+    # what is told of alerts
+
+    def alert(self, began: float, lasts: float | None = None) -> None:
+        """An alert of a name of its own fires since `began` seconds ago, and is over by itself in `lasts` seconds."""
+        until = None if lasts is None else self.now + lasts
+        name = f"a{len(self.ledger.told) % 3}"
+        self.tell(firing=(Alert(fingerprint=name, name=name, since=self.now - began, until=until),))
+
+    def alert_again(self) -> None:
+        """What fires is told of once more, as it was."""
+        self.tell(firing=tuple(self.ledger.firing.values()))
+
+    def resolve(self) -> None:
+        """Nothing fires any more, and the operator hears of it."""
+        self.tell(resolved=tuple(replace(alert, until=None) for alert in self.record.alerts))
+
+    def tell(self, firing: tuple[Alert, ...] = (), resolved: tuple[Alert, ...] = ()) -> None:
+        """Tell as often as it takes to get it onto the route; an operator that is down is told nothing."""
+        if self.down or self.route is None:
+            return
+        self.told = Alerts(firing=firing, resolved=resolved)
+        self.settle()
+        self.told = Alerts()
+        self.ledger.heard(firing, resolved, self.record)
+
+    def dismiss(self) -> None:
+        """A person has enough of one alert."""
+        if self.record.alerts:
+            self.actions["dismiss"] = identity(self.record.alerts[0])
+
     # what people do
 
     def _paused(self) -> bool:
@@ -343,12 +379,14 @@ class World:
         self.refusal = self.taken_by = None
         self.evidence, self.actions = "good", {}
         self.plan = replace(self.plan, paused=False)
+        self.resolve()
 
     def mended(self) -> None:
         """What broke works again; people's wishes stay."""
         self.registry_down = self.down = self.full = self.denied = False
         self.refusal = self.taken_by = None
         self.evidence = "good"
+        self.resolve()
 
     def good_moment(self, longest: float = 130.0) -> None:
         """Pods get ready, the router confirms, and as much time goes by as the machine says that it needs."""

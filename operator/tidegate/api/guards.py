@@ -1,5 +1,6 @@
 """What must keep holding while a new version gets traffic."""
 
+import re
 from typing import Annotated
 
 from pydantic import Field
@@ -57,6 +58,31 @@ class Latency(Wire):
     """Overrides the mode of all guards."""
 
 
+_LABEL = r"^[a-zA-Z_][a-zA-Z0-9_]*$"
+_LONGEST = 128
+_Labels = Annotated[
+    dict[str, Annotated[str, Field(min_length=1, max_length=256)]],
+    Field(max_length=8),
+    Rule(
+        cel=f"size(self) > 0 && self.all(name, size(name) <= {_LONGEST} && name.matches('{_LABEL}'))",
+        holds=lambda labels: (
+            bool(labels) and all(len(name) <= _LONGEST and re.fullmatch(_LABEL, name, re.ASCII) for name in labels)
+        ),
+        message="must name at least one label as Prometheus writes them, such as namespace: letters, digits and '_'",
+    ),
+]
+
+
+class Alerts(Wire):
+    """Which alerts take the new version off traffic, and hold it while there is nothing to lower."""
+
+    match_labels: _Labels | None = None
+    """Labels that an alert must have, with these values. Absent: namespace and modeldeployment, with the namespace and
+    the name of this object."""
+    mode: Mode | None = None
+    """Overrides the mode of all guards. With Observe alerts are shown in status and hold nothing."""
+
+
 _Latencies = Annotated[
     list[Latency],
     Field(max_length=4),
@@ -110,6 +136,8 @@ class Guards(Wire):
     """Percentiles of the answer times."""
     queries: Annotated[list[Query], Field(max_length=8), Unique(key="name")] | None = None
     """Numbers of your own, asked of the operator's Prometheus."""
+    alerts: Alerts | None = None
+    """Which alerts take the new version off traffic."""
     min_requests: int | None = Field(default=None, ge=1, le=100_000_000)
     """Requests that a step must have seen before a guard may call the new version healthy. Absent: three over the
     limit (the rule of three), at least 50."""

@@ -12,7 +12,7 @@ from tidegate.api.scalars import seconds, share
 from tidegate.api.spec import Model, Spec, can_feed
 from tidegate.api.v1alpha1 import Metadata, ModelDeployment
 from tidegate.core.guards import Absolute, Guard, Increase, Kind, Mode, Ratio
-from tidegate.core.plan import Gateway, MetricsFormat, Plan, Pointer, PointerKind, Runtime, Serving, Step
+from tidegate.core.plan import AlertGuard, Gateway, MetricsFormat, Plan, Pointer, PointerKind, Runtime, Serving, Step
 from tidegate.core.promql import PRESETS
 from tidegate.core.queries import QueryGuard
 from tidegate.core.values import ObjectRef
@@ -62,6 +62,7 @@ def _plan(metadata: Metadata, spec: Spec) -> Plan:
         interval=seconds(spec.guards.interval),
         sources=_sources(spec),
         queries=tuple(_query(query, spec.guards) for query in spec.guards.queries or ()),
+        alerts=_alerts(spec.guards),
         paused=spec.paused,
         deleting=metadata.deletion_timestamp is not None,
     )
@@ -198,6 +199,11 @@ def _latency(guard: wire_guards.Latency, asked: wire_guards.Guards) -> Iterator[
     if guard.max_ratio is not None:
         test = Ratio(factor=float(guard.max_ratio))
         yield _guard(asked, guard.mode, name=f"{name}.maxRatio", kind=Kind.LATENCY, test=test, percentile=percentile)
+
+
+def _alerts(asked: wire_guards.Guards) -> AlertGuard:
+    named = asked.alerts or wire_guards.Alerts()
+    return AlertGuard(match=named.match_labels, mode=Mode(named.mode or asked.mode))
 
 
 def _guard(asked: wire_guards.Guards, mode: str | None, **fields: Any) -> Guard:

@@ -8,9 +8,10 @@ from pydantic import BaseModel
 
 from tidegate.api import status as wire
 from tidegate.api.record import encode
+from tidegate.core.alerts import identity
 from tidegate.core.guards import Finding
 from tidegate.core.reasons import Reason
-from tidegate.core.record import Parking, Record, Rejection, Rollout, Verdict
+from tidegate.core.record import Alert, Parking, Record, Rejection, Rollout, Verdict
 from tidegate.core.report import Condition, Phase, Report
 from tidegate.core.values import Revision
 
@@ -55,6 +56,7 @@ def render_status(
             for entry in record.history[-wire.MEMORY :]
         ]
         or None,
+        alerts=[_alert(alert) for alert in record.alerts] or None,
         record=encode(record),
         judge=dict(judge) if judge is not None else None,
     )
@@ -182,6 +184,16 @@ def _weights(shares: Mapping[str, int]) -> list[wire.Weight]:
     # Weights are relative, and somebody else may have written them: what counts is their share of the sum.
     total = sum(shares.values()) or 1
     return [wire.Weight(revision=name, weight=round(100 * part / total)) for name, part in sorted(shares.items())]
+
+
+def _alert(alert: Alert) -> wire.Alert:
+    return wire.Alert(
+        id=identity(alert),
+        name=alert.name,
+        summary=alert.summary or None,
+        since=_time(alert.since),
+        until=_time(alert.until) if alert.until is not None else None,
+    )
 
 
 def _rejection(entry: Rejection | Parking) -> dict[str, Any]:

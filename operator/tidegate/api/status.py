@@ -156,6 +156,21 @@ class Parked(Rejected):
     """When it is tried again at the earliest."""
 
 
+class Alert(Part):
+    """An alert that fires for the object."""
+
+    id: Annotated[str, Field(max_length=128)]
+    """Names this occurrence of it; the annotation tidegate.dev/dismiss makes Tidegate forget it."""
+    name: Annotated[str, Field(max_length=128)]
+    """The alert's name."""
+    summary: Annotated[str, Field(max_length=MESSAGE)] | None = None
+    """What its sender says about it."""
+    since: datetime
+    """When it began, by its sender's clock."""
+    until: datetime | None = None
+    """When it ends by itself, where its sender said so."""
+
+
 class Past(Part):
     """An attempt that has ended."""
 
@@ -207,6 +222,8 @@ class Status(Part):
     """Revisions that are tried again when their cause is gone, newest last."""
     history: Annotated[list[Past], Field(max_length=MEMORY)] | None = None
     """Attempts that have ended, newest last."""
+    alerts: Annotated[list[Alert], Field(max_length=MEMORY)] | None = None
+    """Alerts that fire. By guards.alerts they hold every raise, until they are resolved or dismissed."""
     record: Annotated[str, Field(max_length=RECORD)] | None = None
     """The record that the route carries, for the case that the route is lost. Read by Tidegate alone."""
     judge: dict[str, Any] | None = None

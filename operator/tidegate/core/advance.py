@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from tidegate.core import waits
+from tidegate.core.alerts import PATIENCE, describe
 from tidegate.core.begin import finished
 from tidegate.core.decision import Decision, Situation
 from tidegate.core.observed import Judgement
@@ -90,6 +91,23 @@ def in_favour(s: Situation) -> Decision | None:
     if judged.healthy and not judged.suspected:
         return None
     return s.stay(Reason.SUSPECTED if judged.suspected else Reason.GATHERING_EVIDENCE, _findings(judged))
+
+
+def unalerted(s: Situation) -> Decision | None:
+    """An alert holds every raise and the promotion, but never a way back.
+
+    A version that has proven itself, and one that a person promotes, are what mends an alert about stable.
+    """
+    rollout = _rollout(s)
+    if rollout.direct or not s.plan.alerts.enforced or not s.record.alerts:
+        return None
+    left = min(alert.since for alert in s.record.alerts) + PATIENCE - s.now
+    more = f" and {len(s.record.alerts) - 1} more" if len(s.record.alerts) > 1 else ""
+    message = f"held at {rollout.weight}% by {describe(s.record.alerts[0])}{more}"
+    if left > 0:
+        return s.stay(Reason.HELD_BY_ALERT, message, requeue=left)
+    advice = "resolve it, or name it in the annotation tidegate.dev/dismiss (status.alerts[].id)"
+    return s.stay(Reason.HELD_BY_ALERT, f"{message}; {advice}", stalled=True)
 
 
 def enough_pods(s: Situation) -> Decision | None:

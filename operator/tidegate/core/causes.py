@@ -7,6 +7,7 @@ registry answers, the route was confirmed or stable is complete.
 from collections.abc import Callable
 from dataclasses import replace
 
+from tidegate.core.alerts import describe, fresh
 from tidegate.core.decision import Situation
 from tidegate.core.observed import Judgement
 from tidegate.core.reasons import Reason
@@ -23,6 +24,16 @@ def condemned(s: Situation, rollout: Rollout) -> Verdict | None:
     """It was condemned before, and the route could not take the verdict."""
     saved = s.seen.condemned
     return saved and (second_cause(s, rollout, saved) or saved)
+
+
+def alerted(s: Situation, rollout: Rollout) -> Verdict | None:
+    """An alert of this object began after the canary first had weight, and it still has some."""
+    if not s.plan.alerts.enforced or rollout.weight == 0 or rollout.canary_since is None:
+        return None
+    alert = fresh(s, rollout.canary_since)
+    if alert is None:
+        return None
+    return Verdict(reason=Reason.ALERT_FIRING, message=describe(alert), rejects=True, at=s.now)
 
 
 def breached(s: Situation, rollout: Rollout) -> Verdict | None:
@@ -106,6 +117,7 @@ Cause = Callable[[Situation, Rollout], Verdict | None]
 CAUSES: tuple[Cause, ...] = (
     condemned,
     # what rejects
+    alerted,
     breached,
     crashed,
     aborted,

@@ -9,9 +9,10 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from tidegate.core import waits
-from tidegate.core.advance import advance, confirm, enough_pods, held, in_favour, promote, settled
+from tidegate.core.advance import advance, confirm, enough_pods, held, in_favour, promote, settled, unalerted
+from tidegate.core.alerts import informed, lapses, noted
 from tidegate.core.begin import begin, first, parked, rejected, resting, unknown, up_to_date
-from tidegate.core.causes import cause, second_cause, time_left
+from tidegate.core.causes import alerted, cause, second_cause, time_left
 from tidegate.core.decision import Decision, Situation, handle
 from tidegate.core.observed import Observed
 from tidegate.core.plan import Plan
@@ -33,7 +34,7 @@ def ended(s: Situation) -> Decision | None:
     if rollout is None or rollout.verdict is None:
         return None
     verdict = second_cause(s, rollout, rollout.verdict) or rollout.verdict
-    record = reverting(s, rollout, verdict)
+    record = noted(s.seen, reverting(s, rollout, verdict))
     if record != s.record:
         return s.go(record, verdict.reason, verdict.message)
     if rollout.weight > 0:
@@ -50,7 +51,8 @@ def revert(s: Situation) -> Decision | None:
     rollout, verdict = s.record.rollout, cause(s)
     if rollout is None or verdict is None:
         return None
-    return s.go(reverting(s, rollout, verdict), verdict.reason, verdict.message)
+    # Alerts are noted in the same write: the one that ended this rollout is to hold the next.
+    return s.go(noted(s.seen, reverting(s, rollout, verdict)), verdict.reason, verdict.message)
 
 
 def foreign(s: Situation) -> Decision | None:
@@ -116,6 +118,7 @@ RULES: tuple[Rule, ...] = (
     unrouted,
     ended,
     revert,
+    informed,
     # nothing below lowers risk
     taken,
     first,
@@ -132,17 +135,36 @@ RULES: tuple[Rule, ...] = (
     confirm,
     held,
     in_favour,
+    unalerted,
     enough_pods,
     advance,
     promote,
 )
 
 
+def alarmed(s: Situation) -> Decision | None:
+    """`revert` on account of alerts alone."""
+    rollout = s.record.rollout
+    verdict = alerted(s, rollout) if rollout is not None and rollout.verdict is None else None
+    if rollout is None or verdict is None:
+        return None
+    return s.go(noted(s.seen, reverting(s, rollout, verdict)), verdict.reason, verdict.message)
+
+
+def unmoved(s: Situation) -> Decision:
+    """Nothing was told that is news."""
+    return s.stay(Reason.ALERT_NOTED, "known already")
+
+
+#: What is to be done about alerts and nothing else: for replicas that do not lead, and see less than the leader.
+TELLING: tuple[Rule, ...] = (deleting, foreign, unrouted, ended, alarmed, informed, unmoved)
+
+
 def decide(plan: Plan, record: Record, seen: Observed, *, rules: tuple[Rule, ...] = RULES) -> Decision:
     """What the record is to be now, and why. Total: every situation has an answer.
 
     Where nothing else is to be written, a revision on its way out takes its next step. Other `rules` than these are for
-    tests that want to see them missed.
+    those who may do less (`TELLING`), and for tests that want to see them missed.
     """
     wished = wished_revision(plan, record, seen.wanted, seen.preset)
     situation = Situation(plan=plan, record=record, seen=seen, wished=wished)
@@ -154,7 +176,7 @@ def decide(plan: Plan, record: Record, seen: Observed, *, rules: tuple[Rule, ...
 
 def _woken(s: Situation, decision: Decision) -> Decision:
     # Deadlines come due by the clock alone, whatever rule spoke.
-    due = time_left(s, decision.record)
+    due = [*time_left(s, decision.record), *lapses(decision.record, s.now)]
     if decision.requeue is not None:
         due.append(decision.requeue)
     return replace(decision, requeue=min(due, default=None))

@@ -29,6 +29,8 @@ VERSION = f"{GROUP}/version"
 
 #: What people may ask for by annotation; the value names version and attempt, as in `7/2`.
 ACTIONS = ("abort", "promote", "retry", "pause")
+#: The annotation whose value names alerts that are to be forgotten.
+DISMISS = "dismiss"
 
 
 def revision_label(obj: Mapping[str, Any]) -> str | None:

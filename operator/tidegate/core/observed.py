@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from tidegate.core.guards import Finding
 from tidegate.core.reasons import Reason
-from tidegate.core.record import Record, Verdict
+from tidegate.core.record import Alert, Record, Verdict
 from tidegate.core.values import Unavailable, VersionId
 
 
@@ -95,6 +95,14 @@ class Judgement:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Alerts:
+    """What was just told of alerts: which fire, and which do so no more. What fires already is in the record."""
+
+    firing: tuple[Alert, ...] = ()
+    resolved: tuple[Alert, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Observed:
     """One snapshot. `now` is seconds since the epoch by a clock that never jumps while the process lives.
 
@@ -113,6 +121,7 @@ class Observed:
     taken_by: str | None = None
     condemned: Verdict | None = None
     diverted: Mapping[str, str] = field(default_factory=dict)
+    alerts: Alerts = Alerts()
 
     def of(self, revision: str) -> RevisionFacts:
         """A revision's facts; nothing at all where nobody has seen a pod of it."""

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from tidegate.core.guards import Guard
+from tidegate.core.guards import Guard, Mode
 from tidegate.core.queries import QueryGuard
 from tidegate.core.values import ObjectRef
 
@@ -89,6 +89,19 @@ class Step:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AlertGuard:
+    """What alerts do. `match`: labels that an alert has to have; None: this object's `namespace` and name."""
+
+    match: Mapping[str, str] | None = None
+    mode: Mode = Mode.ENFORCE
+
+    @property
+    def enforced(self) -> bool:
+        """Whether alerts revert and hold, or are only told."""
+        return self.mode is Mode.ENFORCE
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
     """One object's wish. All times in seconds."""
 
@@ -108,6 +121,7 @@ class Plan:
     interval: float
     sources: tuple[str, ...] = ("pods",)
     queries: tuple[QueryGuard, ...] = ()
+    alerts: AlertGuard = AlertGuard()
     paused: bool = False
     deleting: bool = False
 

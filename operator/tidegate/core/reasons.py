@@ -17,10 +17,12 @@ class Reason(StrEnum):
     SUSPECTED = "Suspected"
     ADVANCING = "Advancing"
     PROMOTED = "Promoted"
+    HELD_BY_ALERT = "HeldByAlert"
     PAUSED = "Paused"
     DELETING = "Deleting"
     RETRY_PENDING = "RetryPending"
     # reverts that reject
+    ALERT_FIRING = "AlertFiring"
     GUARD_BREACHED = "GuardBreached"
     CRASHED = "Crashed"
     UNREACHABLE = "Unreachable"
@@ -69,6 +71,9 @@ class Reason(StrEnum):
     PROMETHEUS_UNAUTHORIZED = "PrometheusUnauthorized"
     PROMETHEUS_FAILING = "PrometheusFailing"
     QUERY_REFUSED = "QueryRefused"
+    # alerts
+    ALERT_NOTED = "AlertNoted"
+    ALERT_RESOLVED = "AlertResolved"
     # serving
     SERVING = "Serving"
     NO_ENDPOINTS = "NoEndpoints"
@@ -91,10 +96,16 @@ MEANING: Mapping[Reason, str] = {
     Reason.SUSPECTED: "A guard suspects a breach: enough not to raise the weight, not enough to revert.",
     Reason.ADVANCING: "The weight is raised to that of the next step.",
     Reason.PROMOTED: "The rollout is finished: the new version serves all requests and is stable now.",
+    Reason.HELD_BY_ALERT: "An alert that is not about the present canary alone fires: it began before the canary's "
+    "first weight, or while nothing could be lowered. Nothing is raised until it is resolved. Not held is what goes "
+    "back to a proven version, and what a person promotes. Where nobody will ever say that it is resolved, name its "
+    "`status.alerts[].id` in the annotation `tidegate.dev/dismiss`.",
     Reason.PAUSED: "Paused by `spec.paused` or the annotation `tidegate.dev/pause`: weight and clocks "
     "stand, reverts go on.",
     Reason.DELETING: "The object is being deleted.",
     Reason.RETRY_PENDING: "A parked revision is tried again at `status.parked[].retryAt`, if it is still wanted.",
+    Reason.ALERT_FIRING: "An alert of the object began while the canary had traffic. Rejected: not tried again by "
+    "itself. Mend the model and register a new version, or set the annotation `tidegate.dev/retry`.",
     Reason.GUARD_BREACHED: "A guard's limit was exceeded. Rejected: not tried again by itself. Mend the model and "
     "register a new version, or set the annotation `tidegate.dev/retry`.",
     Reason.CRASHED: "A container of the canary exited or restarted while it had traffic. Rejected.",
@@ -158,6 +169,10 @@ MEANING: Mapping[Reason, str] = {
     Reason.PROMETHEUS_FAILING: "What answers is no Prometheus, broke off, or says that its answer may be partial.",
     Reason.QUERY_REFUSED: "Prometheus can't carry out the query, or what it gives are no numbers of one moment. Mend "
     "the query.",
+    Reason.ALERT_NOTED: "An alert of the object fires and there is nothing to lower on its account; it is kept in "
+    "`status.alerts`.",
+    Reason.ALERT_RESOLVED: "An alert of the object is resolved, its sender's time for it is over, or a person "
+    "dismissed it.",
     Reason.SERVING: "Every revision with traffic has a ready endpoint.",
     Reason.NO_ENDPOINTS: "A revision with traffic has no ready endpoint.",
     Reason.NOTHING_SERVES: "No revision has traffic yet.",

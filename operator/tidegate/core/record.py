@@ -134,6 +134,22 @@ class Past:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Alert:
+    """An alert that fires for the object, in its sender's words; identified by `fingerprint`.
+
+    `since`: when it began, by the sender's clock. `until`: when the sender's word is over, None where it gave none.
+    `polled`: it was read from Prometheus, so that a reading without it ends it.
+    """
+
+    fingerprint: str
+    name: str
+    since: float
+    summary: str = ""
+    until: float | None = None
+    polled: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """The whole memory of one object. Lists are bounded, newest last."""
 
@@ -146,6 +162,7 @@ class Record:
     attempts: tuple[tuple[str, int], ...] = ()
     handled: tuple[Handled, ...] = ()
     history: tuple[Past, ...] = ()
+    alerts: tuple[Alert, ...] = ()
 
     def revisions(self) -> tuple[Revision, ...]:
         """Every revision that still owns objects: stable, canary, then those on their way out."""

@@ -1,15 +1,18 @@
-"""Health and metrics over HTTP."""
+"""Health, metrics and alerts over HTTP."""
 
 from collections.abc import Callable
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry, generate_latest
 
+from tidegate.intake.alerts import AlertIntake
+
 
 class IntakeServer:
-    """`/healthz`, `/readyz`, `/metrics`. Ready means that everything was listed, so decisions are made on facts.
+    """`/healthz`, `/readyz`, `/metrics`, and what `alerts` adds.
 
-    `healthy` and `ready` say what is in the way, None for nothing.
+    Ready means that everything was listed, so decisions are made on facts. `healthy` and `ready` say what is in the
+    way, None for nothing.
     """
 
     def __init__(
@@ -20,12 +23,14 @@ class IntakeServer:
         registry: CollectorRegistry,
         healthy: Callable[[], str | None],
         ready: Callable[[], str | None],
+        alerts: AlertIntake | None = None,
     ) -> None:
         self._host = host
         self._port = port
         self._registry = registry
         self._healthy = healthy
         self._ready = ready
+        self._alerts = alerts
         self._runner: web.AppRunner | None = None
         self.port = port
 
@@ -35,6 +40,8 @@ class IntakeServer:
         app.router.add_get("/healthz", self._healthz)
         app.router.add_get("/readyz", self._readyz)
         app.router.add_get("/metrics", self._metrics)
+        if self._alerts is not None:
+            self._alerts.register(app)
         self._runner = web.AppRunner(app, access_log=None)
         await self._runner.setup()
         site = web.TCPSite(self._runner, self._host, self._port)

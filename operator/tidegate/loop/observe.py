@@ -13,9 +13,9 @@ from tidegate.core.diversion import Diversion, diversion_of, saved_verdict
 from tidegate.core.facts import facts_by_revision
 from tidegate.core.frozen import CONTROLLER_REVISION, frozen_from
 from tidegate.core.httproute import route as route_manifest
-from tidegate.core.labels import ACTIONS, GROUP, KIND, RECORD, ROUTE_KIND, revision_label
+from tidegate.core.labels import ACTIONS, DISMISS, GROUP, KIND, RECORD, ROUTE_KIND, revision_label
 from tidegate.core.manifests import Known
-from tidegate.core.observed import Observed
+from tidegate.core.observed import Alerts, Observed
 from tidegate.core.ownership import owned_by
 from tidegate.core.plan import Plan, Pointer, Runtime
 from tidegate.core.presets import DIGEST_KEY, PresetConfig, preset_version
@@ -23,6 +23,7 @@ from tidegate.core.reasons import Reason
 from tidegate.core.record import Record, Verdict
 from tidegate.core.values import ObjectRef, Unavailable, VersionId
 from tidegate.errors import InvalidSpec, UnreadableRecord
+from tidegate.loop.alerts import AlertInbox
 from tidegate.loop.evidence import EvidenceWatch
 from tidegate.loop.registry import RegistryPoll
 from tidegate.loop.world import World
@@ -60,12 +61,20 @@ class Observer:
     """Puts snapshots together from what watches and pollers keep."""
 
     def __init__(
-        self, *, world: World, clock: Clock, registry: RegistryPoll, evidence: EvidenceWatch, presets: PresetConfig
+        self,
+        *,
+        world: World,
+        clock: Clock,
+        registry: RegistryPoll,
+        evidence: EvidenceWatch,
+        presets: PresetConfig,
+        alerts: AlertInbox,
     ) -> None:
         self._world = world
         self._clock = clock
         self._registry = registry
         self._evidence = evidence
+        self._alerts = alerts
         self._versions = {runtime: preset_version(runtime, presets) for runtime in Runtime}
         self._plans: OrderedDict[str, tuple[str, Plan | InvalidSpec]] = OrderedDict()
         self._decoded = lru_cache(maxsize=DECODED)(decode)
@@ -85,8 +94,9 @@ class Observer:
         except UnreadableRecord as error:
             record, unreadable = Record(), str(error)
         diversions = self._diversions(key)
+        now = self._clock.now()
         seen = Observed(
-            now=self._clock.now(),
+            now=now,
             wanted=self._wanted(key, plan),
             route=route_facts(route, record) if route is not None else None,
             record=record,
@@ -97,6 +107,7 @@ class Observer:
             taken_by=self._taken_by(plan, ref, live, route),
             condemned=self._condemned(body, record, diversions),
             diverted={name: found.to for name, found in diversions.items()},
+            alerts=self._alerts.waiting(key, record, now) if unreadable is None else Alerts(),
         )
         return Snapshot(
             key=key,
@@ -117,6 +128,7 @@ class Observer:
     def forget(self, key: str) -> None:
         """The object is gone."""
         self._plans.pop(key, None)
+        self._alerts.forget(key)
 
     def _plan(self, key: str, body: Manifest) -> Plan | InvalidSpec:
         state = f"{body['metadata']['uid']}/{body['metadata']['resourceVersion']}"
@@ -220,5 +232,5 @@ def draft(plan: Plan) -> Manifest:
 
 def _actions(body: Mapping[str, Any]) -> dict[str, str]:
     annotations = body["metadata"].get("annotations") or {}
-    named = {action: annotations.get(f"{GROUP}/{action}") for action in ACTIONS}
+    named = {action: annotations.get(f"{GROUP}/{action}") for action in (*ACTIONS, DISMISS)}
     return {action: value for action, value in named.items() if value}

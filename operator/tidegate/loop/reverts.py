@@ -10,7 +10,9 @@ from contextlib import suppress
 
 import structlog
 
-from tidegate.core.decide import decide
+from tidegate.core.alerts import noted
+from tidegate.core.decide import RULES, Rule, decide
+from tidegate.core.observed import Alerts
 from tidegate.core.reasons import Reason
 from tidegate.core.record import Record, Verdict
 from tidegate.core.revert import lowers, reverted
@@ -77,7 +79,7 @@ class RevertLane:
         started, failures = asyncio.get_running_loop().time(), 0
         while not self._stopping.is_set():
             try:
-                written = await self._written(key)
+                written = await self.attempt(key)
             except Conflict as error:
                 failures += 1
                 if failures <= PROMPT_CONFLICTS:
@@ -96,9 +98,17 @@ class RevertLane:
                 return
             await self._pause(min(LAST_BACKOFF, FIRST_BACKOFF * 2.0 ** (failures - 1)))
 
-    async def _written(self, key: str) -> bool:
+    async def attempt(self, key: str, *, rules: tuple[Rule, ...] = RULES) -> bool:
+        """Decide on the newest that is known, and write once what lowers or tells of alerts; False without a cause.
+
+        `rules` are those of somebody who may do less than the leader.
+
+        Raises:
+            Conflict: somebody else wrote the route; it was read anew, so another attempt may follow at once.
+            ClusterError: the API server did not do what it was asked.
+        """
         snapshot = self._observer.snapshot(key)
-        found = wanted_revert(snapshot) if snapshot is not None else None
+        found = wanted_revert(snapshot, rules) if snapshot is not None else None
         if snapshot is None or found is None or snapshot.route is None:
             return False
         record, reason, message = found
@@ -127,15 +137,16 @@ class RevertLane:
             await asyncio.wait(self._tasks.values(), timeout=within)
 
 
-def wanted_revert(snapshot: Snapshot) -> tuple[Record, Reason, str] | None:
+def wanted_revert(snapshot: Snapshot, rules: tuple[Rule, ...] = RULES) -> tuple[Record, Reason, str] | None:
     """The record that takes weight away from a canary now, with its reason and message; None without a cause."""
     before = snapshot.seen.record
     if snapshot.unreadable is not None or snapshot.body["metadata"].get("deletionTimestamp"):
         return None
     if isinstance(snapshot.plan, InvalidSpec):
         return _abandoned(snapshot, snapshot.plan)
-    decision = decide(snapshot.plan, before, snapshot.seen)
-    if not lowers(before, decision.record):
+    decision = decide(snapshot.plan, before, snapshot.seen, rules=rules)
+    told = snapshot.seen.alerts != Alerts() and decision.record.alerts != before.alerts
+    if not lowers(before, decision.record) and not told:
         return None
     return decision.record, decision.reason, decision.message
 
@@ -145,11 +156,13 @@ def _abandoned(snapshot: Snapshot, fault: InvalidSpec) -> tuple[Record, Reason, 
     before, seen = snapshot.seen.record, snapshot.seen
     rollout = before.rollout
     if rollout is None or (rollout.verdict is not None and rollout.weight == 0):
-        return None
+        told = noted(seen, before)
+        return (told, Reason.ALERT_NOTED, f"alerts of an invalid spec: {fault}") if told != before else None
     verdict = Verdict(
         reason=Reason.INVALID_SPEC, message=f"the spec became invalid: {fault}", rejects=False, at=seen.now
     )
     stable = seen.of(before.stable.name).endpoints if before.stable else 0
     canary = seen.of(rollout.canary.name).endpoints
-    record = reverted(before, verdict, stable_endpoints=stable, canary_endpoints=canary)
+    lowered = reverted(before, verdict, stable_endpoints=stable, canary_endpoints=canary)
+    record = noted(seen, lowered)
     return (record, verdict.reason, verdict.message) if record != before else None

@@ -63,6 +63,10 @@ guards = _some(
         max_size=2,
         unique_by=lambda query: query["name"],
     ),
+    alerts=_some(
+        matchLabels=st.dictionaries(_mostly("team _a A9", "9a a-b a.b ä"), st.sampled_from(["x", "ü"]), max_size=2),
+        mode=_modes,
+    ),
     minRequests=st.integers(min_value=0, max_value=9),
     timeout=_durations,
     interval=_durations,

@@ -21,6 +21,11 @@ ADDRESSES = ("CLOUDEVENTS_TOKEN", "CLOUDEVENTS_URL", "SLACK_URL")
 CLUSTER_WIDE = {"ClusterRole", "ClusterRoleBinding"}
 # What makes a value's effect visible that shows only together with another's.
 TOGETHER = {
+    "alerts.from": {
+        "networkPolicy.enabled": True,
+        "networkPolicy.from": [{"podSelector": {"matchLabels": {"app": "prometheus"}}}],
+    },
+    "alerts.prometheusRule.labels": {"alerts.prometheusRule.enabled": True},
     "networkPolicy.from": {"networkPolicy.enabled": True},
     "prometheus.ca": {"prometheus.existingSecret": "prometheus-reader"},
     "nameOverride": {"fullnameOverride": ""},
@@ -243,6 +248,9 @@ def test_values_arrive_in_the_settings(helm: Helm, monkeypatch: pytest.MonkeyPat
         prometheus_url="https://prometheus.example.com",
         prometheus_token_file="/etc/tidegate/prometheus/token",
         prometheus_ca_file="/etc/tidegate/prometheus/ca.crt",
+        alerts_token_file="/etc/tidegate/alerts/token",
+        alerts_reviews=True,
+        alerts_audience="tidegate",
         workers=16,
         http_host="::",
         http_port=9090,
@@ -313,6 +321,23 @@ def test_rights_in_a_namespace_are_the_same(helm: Helm) -> None:
     ]
     (role,) = (item for item in roles if item["metadata"]["namespace"] == "team-a")
     assert granted(role["rules"]) == used()
+
+
+def test_reviews_are_granted_where_they_are_chosen_and_nothing_else_is(helm: Helm) -> None:
+    values = {"namespaces": ["team-a"], "rbac.aggregate": False, "alerts.reviews": True}
+    (role,) = (item for item in helm.render(values) if item["kind"] == "ClusterRole")
+    assert granted(role["rules"]) == {
+        ("authentication.k8s.io", "tokenreviews", "create"),
+        ("authorization.k8s.io", "subjectaccessreviews", "create"),
+    }
+    bound = [item["roleRef"]["name"] for item in helm.render(values) if item["kind"] == "ClusterRoleBinding"]
+    assert bound == [role["metadata"]["name"]]
+
+
+def test_the_example_of_an_alert_names_whom_it_concerns(helm: Helm) -> None:
+    rule = only(helm.render({"alerts.prometheusRule.enabled": True}), "PrometheusRule")
+    (group,) = rule["spec"]["groups"]
+    assert all("by (namespace, modeldeployment)" in example["expr"] for example in group["rules"])
 
 
 def test_users_roles_are_joined_to_the_clusters_own(helm: Helm) -> None:

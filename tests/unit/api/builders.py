@@ -6,6 +6,7 @@ from tidegate.core.guards import Finding, Mode
 from tidegate.core.guards import Verdict as Judged
 from tidegate.core.reasons import Reason
 from tidegate.core.record import (
+    Alert,
     Handled,
     Leaving,
     Parking,
@@ -112,4 +113,15 @@ records = st.builds(
     attempts=_pairs,
     handled=_some(st.builds(Handled, action=_words, value=_words)),
     history=_some(st.builds(Past, started=_times, ended=_times, **_ended)),
+    alerts=_some(
+        st.builds(
+            Alert,
+            fingerprint=_words,
+            name=_words,
+            since=_times,
+            summary=_words,
+            until=st.none() | _times,
+            polled=st.booleans(),
+        )
+    ),
 )

@@ -5,10 +5,11 @@ from dataclasses import replace
 from tests.unit.core import builders as make
 
 from tidegate.api.record import decode, encode
+from tidegate.core.alerts import LONGEST_NAME, LONGEST_SUMMARY, MOST
 from tidegate.core.causes import LONGEST
 from tidegate.core.decision import MEMORY, PAST, REJECTIONS
 from tidegate.core.reasons import Reason
-from tidegate.core.record import Handled, Parking, Past, Proven, Record, Rejection, Retiring, Verdict
+from tidegate.core.record import Alert, Handled, Parking, Past, Proven, Record, Rejection, Retiring, Verdict
 from tidegate.core.values import Revision
 
 #: Kubernetes' limit for all annotations of an object together, in bytes (apimachinery, TotalAnnotationSizeLimitB).
@@ -54,6 +55,16 @@ def test_a_full_record_fits_and_survives() -> None:
         history=tuple(
             Past(revision=_revision(n), attempt=1, reason=reason, message=WORDS, started=make.NOW, ended=make.NOW)
             for n in range(PAST)
+        ),
+        alerts=tuple(
+            Alert(
+                fingerprint=f"{n:064}",
+                name="n" * LONGEST_NAME,
+                since=make.NOW,
+                summary="s" * LONGEST_SUMMARY,
+                until=make.NOW,
+            )
+            for n in range(MOST)
         ),
     )
     text = encode(full)

@@ -5,9 +5,9 @@ from dataclasses import replace
 from typing import Any
 
 from tidegate.core.guards import Absolute, Finding, Guard, Kind, Mode, Verdict
-from tidegate.core.observed import Judgement, Observed, RevisionFacts, RouteFacts
+from tidegate.core.observed import Alerts, Judgement, Observed, RevisionFacts, RouteFacts
 from tidegate.core.plan import Gateway, Plan, Pointer, PointerKind, Runtime, Serving, Step
-from tidegate.core.record import Record, Rollout, Stopwatch
+from tidegate.core.record import Alert, Record, Rollout, Stopwatch
 from tidegate.core.revision import revision_of
 from tidegate.core.values import ObjectRef, Revision, Unavailable, VersionId
 
@@ -116,6 +116,16 @@ def judgement(of: Record, **fields: Any) -> Judgement:
 def pods(ready: int = 3, **fields: Any) -> RevisionFacts:
     """So many ready pods."""
     return replace(RevisionFacts(endpoints=ready, pods=ready), **fields)
+
+
+def alert(**fields: Any) -> Alert:
+    """An alert of this object that began a minute ago, when version 7 had traffic."""
+    return replace(Alert(fingerprint="a1", name="HighErrorRate", since=NOW - 60, summary="8% errors"), **fields)
+
+
+def told(*firing: Alert, resolved: tuple[Alert, ...] = ()) -> Alerts:
+    """What was just told of alerts."""
+    return Alerts(firing=firing, resolved=resolved)
 
 
 EVERYBODY: Mapping[str, RevisionFacts] = {r.name: pods() for r in (V6, V7, V8)}

@@ -33,6 +33,8 @@ def _late(record: Record, spent: float) -> Record:
 
 
 CAUSES: dict[str, tuple[Record, dict[str, Any], Reason, bool]] = {
+    "an alert rejects": (AT_5, {"alerts": make.told(make.alert())}, Reason.ALERT_FIRING, True),
+    "an alert in the bake rejects": (BAKE, {"alerts": make.told(make.alert())}, Reason.ALERT_FIRING, True),
     "a guard's breach rejects": (AT_5, {"evidence": make.judgement(AT_5, breach=BREACH)}, Reason.GUARD_BREACHED, True),
     "a breach in the bake rejects": (
         BAKE,

@@ -65,6 +65,24 @@ def test_restarts_from_before_the_first_weight_are_noted_with_it_and_not_later()
 
 
 WAITS: dict[str, tuple[Record, dict[str, Any], Reason, float | None]] = {
+    "an alert that is older than the first weight": (
+        make.record(alerts=(make.alert(),)),
+        {},
+        Reason.HELD_BY_ALERT,
+        3_540,
+    ),
+    "an alert before the first weight": (
+        replace(AT_0, alerts=(make.alert(until=make.NOW + 20),)),
+        {},
+        Reason.HELD_BY_ALERT,
+        20,
+    ),
+    "an alert at the end of the bake": (
+        replace(BAKED, alerts=(make.alert(),)),
+        {},
+        Reason.HELD_BY_ALERT,
+        3_540,
+    ),
     "pods that the next weight needs": (
         make.record(rollout=make.rollout(weight=25)),
         {"revisions": _pods(v7=make.pods(1))},

@@ -67,6 +67,8 @@ def _heard() -> set[Reason]:
         (make.record(rollout=make.rollout(weight=100)), {}),
         (make.idle(parked=(test_report.PARKING,)), {"actions": {"abort": "7/1"}}),
         (make.idle(), {}),
+        (make.idle(), {"alerts": make.told(make.alert())}),
+        (make.idle(alerts=(make.alert(),)), {"alerts": make.told(resolved=(make.alert(),))}),
     ]
     for record, given in tables:
         fields = dict(given)
@@ -78,7 +80,7 @@ def _heard() -> set[Reason]:
     return heard
 
 
-MACHINE = ("advance", "begin", "causes", "decide", "report", "revert", "waits")
+MACHINE = ("advance", "alerts", "begin", "causes", "decide", "report", "revert", "waits")
 
 
 def test_every_reason_of_the_machine_is_heard_in_some_case() -> None:
