@@ -242,7 +242,7 @@ class Operator:
 
 async def run(settings: Settings) -> None:
     """Run one operator process until it is told to end."""
-    access = Access(find_identity())
+    access = Access(await find_identity())
     registry = MlflowRegistry.from_environment(os.environ)
     evidence = PodEvidence()
     prometheus = _prometheus(settings)

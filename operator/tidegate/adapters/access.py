@@ -1,7 +1,8 @@
 """The way to the API server: where it is, whom it knows us as, and one pool of connections for everybody.
 
-kopf reads kubeconfigs and sets TLS up; requests are made with aiohttp on what it found. The official client library is
-not used: it weighs as much as all the rest of the operator, on disk and in memory (ADR 14).
+The client library reads kubeconfigs, with their plug-ins; a pod's service account is two files. Requests are made with
+aiohttp: the library's generated classes would weigh more than the operator (ADR 14), and its own request layer parses
+nothing that we need and retries by itself.
 """
 
 import asyncio
@@ -16,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-import kopf
 import yaml
 
 from tidegate.errors import Unreachable
@@ -28,6 +28,7 @@ _TOKEN_AGE = 60.0
 #: Seconds until a request that was refused with 401 is asked again: a token may just be about to be replaced.
 _ASK_AGAIN = 1.0
 _IN_CLUSTER = "KUBERNETES_SERVICE_HOST"
+_KUBECONFIG = str(Path("~/.kube/config").expanduser())
 _ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
@@ -40,11 +41,11 @@ class Identity:
 
     server: str
     tls: ssl.SSLContext
-    headers: Callable[[], Mapping[str, str]]
+    headers: Callable[[], Awaitable[Mapping[str, str]]]
     proxy: str | None = None
 
 
-def find_identity(account: Path = _ACCOUNT, *, token_age: float = _TOKEN_AGE) -> Identity:
+async def find_identity(account: Path = _ACCOUNT, *, token_age: float = _TOKEN_AGE) -> Identity:
     """Find the cluster: `KUBECONFIG` if set, else the pod's service account, else `~/.kube/config`.
 
     Raises:
@@ -53,32 +54,53 @@ def find_identity(account: Path = _ACCOUNT, *, token_age: float = _TOKEN_AGE) ->
     try:
         if not os.environ.get("KUBECONFIG") and _IN_CLUSTER in os.environ:
             return _of_pod(account, token_age)
-        return _of_kubeconfig()
-    except (OSError, kopf.LoginError, yaml.YAMLError, KeyError, ValueError) as error:
+        return await _of_kubeconfig()
+    except (OSError, yaml.YAMLError, KeyError, TypeError, ValueError) as error:
         raise Unreachable(f"no access to a cluster: {error!r}; set KUBECONFIG or run in a pod") from error
 
 
-def _of_kubeconfig() -> Identity:
-    found = kopf.login_with_kubeconfig(settings=kopf.OperatorSettings())
-    if found is None:
-        raise ValueError("there is no kubeconfig")
-    if not (found.as_http_headers() or found.certificate_path or found.certificate_data):
-        raise ValueError(
-            "the kubeconfig's user has no token, password or certificate (plug-ins are not run: write what `kubectl "
-            "create token` prints into a kubeconfig of its own)"
-        )
-    return Identity(
-        server=found.server, tls=found.as_ssl_context(), headers=found.as_http_headers, proxy=found.proxy_url
-    )
+async def _of_kubeconfig() -> Identity:
+    # Only here: it takes 16 MB and a second, and in a pod nobody needs it.
+    from kubernetes.aio.client import Configuration  # noqa: PLC0415
+    from kubernetes.aio.config import ConfigException, load_kube_config  # noqa: PLC0415
+
+    configuration = Configuration()
+    path = os.environ.get("KUBECONFIG") or _KUBECONFIG
+    try:
+        await load_kube_config(config_file=path, client_configuration=configuration, persist_config=False)
+    except ConfigException as error:
+        raise ValueError(str(error)) from error
+    if not (configuration.api_key or configuration.cert_file):
+        raise ValueError("the kubeconfig's user has no token, password or certificate, and no plug-in gave it one")
+
+    async def headers() -> Mapping[str, str]:
+        token = await configuration.get_api_key_with_prefix("BearerToken", alias="authorization")
+        return {"Authorization": token} if token else {}
+
+    return Identity(server=configuration.host, tls=_tls(configuration), headers=headers, proxy=configuration.proxy)
+
+
+def _tls(configuration: Any) -> ssl.SSLContext:
+    context = ssl.create_default_context(cafile=configuration.ssl_ca_cert, cadata=configuration.ca_cert_data)
+    if configuration.cert_file:
+        context.load_cert_chain(configuration.cert_file, keyfile=configuration.key_file)
+    if not configuration.verify_ssl:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 def _of_pod(account: Path, token_age: float) -> Identity:
     host, port = os.environ[_IN_CLUSTER], os.environ.get("KUBERNETES_SERVICE_PORT", "443")
     token = _Token(account / "token", token_age)
+
+    async def headers() -> Mapping[str, str]:
+        return {"Authorization": f"Bearer {token.read()}"}
+
     return Identity(
         server=f"https://[{host}]:{port}" if ":" in host else f"https://{host}:{port}",
         tls=ssl.create_default_context(cafile=str(account / "ca.crt")),
-        headers=lambda: {"Authorization": f"Bearer {token.read()}"},
+        headers=headers,
     )
 
 
@@ -134,7 +156,7 @@ class Access:
 
         async def authorized(request: aiohttp.ClientRequest, handler: Handler) -> aiohttp.ClientResponse:
             while True:
-                request.headers.update(self.identity.headers())
+                request.headers.update(await self.identity.headers())
                 answer = await handler(request)
                 if not patient or answer.status != HTTPStatus.UNAUTHORIZED:
                     return answer

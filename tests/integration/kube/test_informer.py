@@ -24,15 +24,15 @@ async def test_the_informer_outlives_a_refused_token_and_closes_nobody_elses_ses
 ) -> None:
     apiserver.kubectl("create", "-f", "-", text=json.dumps(model_deployment(namespace)))
     monkeypatch.setenv("KUBECONFIG", str(apiserver.kubeconfig))
-    identity, before = find_identity(), sockets()
+    identity, before = await find_identity(), sockets()
     refusals = asyncio.Queue[None]()
 
-    def changing() -> Mapping[str, str]:
+    async def changing() -> Mapping[str, str]:
         # The first requests go out with a token that nobody knows.
         if refusals.qsize() < 3:
             refusals.put_nowait(None)
             return {"Authorization": "Bearer nobody"}
-        return identity.headers()
+        return await identity.headers()
 
     access, stop = Access(replace(identity, headers=changing)), asyncio.Event()
     seen = asyncio.Queue[str]()

@@ -20,7 +20,7 @@ async def test_a_kubeconfig_is_found_by_its_variable(
     apiserver: LightCluster, namespace: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KUBECONFIG", str(apiserver.kubeconfig))
-    access = Access(find_identity())
+    access = Access(await find_identity())
     try:
         assert await KubeCluster(access).get("ConfigMap", namespace, "nothing") is None
     finally:
@@ -45,7 +45,7 @@ async def test_who_may_not_is_refused_in_the_api_servers_words(
     }
     (tmp_path / "config").write_text(json.dumps(nobody))
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
-    access = Access(find_identity())
+    access = Access(await find_identity())
     try:
         with pytest.raises(Refused, match=r"system:serviceaccount:.*:nobody"):
             await KubeCluster(access).apply(config_map(namespace, a="1"))

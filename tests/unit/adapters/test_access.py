@@ -37,75 +37,93 @@ def account(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_a_kubeconfig_that_is_not_there_is_said_with_the_way_out(
+async def test_a_kubeconfig_that_is_not_there_is_said_with_the_way_out(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
     with pytest.raises(Unreachable, match="set KUBECONFIG"):
-        find_identity()
+        await find_identity()
 
 
-def test_without_any_kubeconfig_the_error_says_how_to_name_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+async def test_without_any_kubeconfig_the_error_says_how_to_name_one(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     monkeypatch.delenv("KUBECONFIG", raising=False)
     monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
-    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setattr("tidegate.adapters.access._KUBECONFIG", str(tmp_path / "config"))
     with pytest.raises(Unreachable, match="set KUBECONFIG"):
-        find_identity()
+        await find_identity()
 
 
 @pytest.mark.parametrize("text", ["{", "{}", '{"current-context": "x"}'])
-def test_a_kubeconfig_that_says_nothing_is_an_error_and_no_crash(
+async def test_a_kubeconfig_that_says_nothing_is_an_error_and_no_crash(
     text: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     (tmp_path / "config").write_text(text)
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "config"))
     with pytest.raises(Unreachable, match="no access to a cluster"):
-        find_identity()
+        await find_identity()
 
 
 async def test_a_kubeconfig_that_trusts_anybody_is_obeyed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     path = kubeconfig(tmp_path / "config", user={"token": "t"}, **{"insecure-skip-tls-verify": True})
     monkeypatch.setenv("KUBECONFIG", path)
-    identity = find_identity()
+    identity = await find_identity()
     access = Access(identity)
     assert access.server == "https://127.0.0.1:9"
     assert identity.tls.verify_mode is ssl.CERT_NONE
-    assert identity.headers() == {"Authorization": "Bearer t"}
+    assert await identity.headers() == {"Authorization": "Bearer t"}
     await access.close()
 
 
-def test_a_user_who_needs_a_plug_in_is_refused_with_the_way_out(
+async def test_a_user_who_needs_a_plug_in_gets_the_plug_ins_token(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    path = kubeconfig(tmp_path / "config", user={"exec": {"command": "cloud-login"}})
-    monkeypatch.setenv("KUBECONFIG", path)
-    with pytest.raises(Unreachable, match="kubectl create token"):
-        find_identity()
+    plugin = tmp_path / "cloud-login"
+    granted = {
+        "kind": "ExecCredential",
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "status": {"token": "granted"},
+    }
+    plugin.write_text(f"#!/bin/sh\necho '{json.dumps(granted)}'\n")
+    plugin.chmod(0o755)
+    asked = {"apiVersion": "client.authentication.k8s.io/v1", "command": str(plugin), "interactiveMode": "Never"}
+    monkeypatch.setenv("KUBECONFIG", kubeconfig(tmp_path / "config", user={"exec": asked}))
+    assert await (await find_identity()).headers() == {"Authorization": "Bearer granted"}
 
 
-def test_a_pod_is_known_by_its_service_account(account: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    identity = find_identity(account)
+async def test_a_plug_in_that_is_missing_leaves_nobody_that_we_could_be(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked = {"apiVersion": "client.authentication.k8s.io/v1", "command": "no-such-login", "interactiveMode": "Never"}
+    monkeypatch.setenv("KUBECONFIG", kubeconfig(tmp_path / "config", user={"exec": asked}))
+    with pytest.raises(Unreachable, match="no plug-in gave it one"):
+        await find_identity()
+
+
+async def test_a_pod_is_known_by_its_service_account(account: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    identity = await find_identity(account)
     assert identity.server == "https://10.0.0.1:443"
-    assert identity.headers() == {"Authorization": "Bearer one"}
+    assert await identity.headers() == {"Authorization": "Bearer one"}
     assert identity.tls.verify_mode is ssl.CERT_REQUIRED
     monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "fd00::1")
-    assert find_identity(account).server == "https://[fd00::1]:443"
+    assert (await find_identity(account)).server == "https://[fd00::1]:443"
 
 
-def test_a_pods_token_is_read_again_and_the_last_one_outlives_a_file_that_is_gone(account: Path) -> None:
-    kept, identity = find_identity(account), find_identity(account, token_age=0.0)
+async def test_a_pods_token_is_read_again_and_the_last_one_outlives_a_file_that_is_gone(account: Path) -> None:
+    kept, identity = await find_identity(account), await find_identity(account, token_age=0.0)
     (account / "token").write_text("two")
-    assert kept.headers() == {"Authorization": "Bearer one"}
-    assert identity.headers() == {"Authorization": "Bearer two"}
+    assert await kept.headers() == {"Authorization": "Bearer one"}
+    assert await identity.headers() == {"Authorization": "Bearer two"}
     (account / "token").unlink()
-    assert identity.headers() == {"Authorization": "Bearer two"}
+    assert await identity.headers() == {"Authorization": "Bearer two"}
 
 
 @pytest.mark.parametrize("missing", ["token", "ca.crt"])
-def test_a_service_account_without_its_files_is_an_error_that_names_them(account: Path, missing: str) -> None:
+async def test_a_service_account_without_its_files_is_an_error_that_names_them(account: Path, missing: str) -> None:
     (account / missing).unlink()
     with pytest.raises(Unreachable, match="no access to a cluster"):
-        find_identity(account)
+        await find_identity(account)
 
 
 def test_outside_a_pod_the_namespace_is_the_default() -> None:

@@ -38,7 +38,10 @@ async def start() -> AsyncIterator[Start]:
 
 
 def known(server: str, headers: Mapping[str, str]) -> Identity:
-    return Identity(server=server, tls=ssl.create_default_context(), headers=lambda: headers)
+    async def now() -> Mapping[str, str]:
+        return headers
+
+    return Identity(server=server, tls=ssl.create_default_context(), headers=now)
 
 
 def status(message: str = "", **fields: Any) -> dict[str, Any]:
