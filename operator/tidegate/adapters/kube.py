@@ -22,7 +22,7 @@ FIELD_MANAGER = "tidegate"
 #: Objects in one page of a list: what a page takes in memory is never given back.
 PAGE = 50
 #: Kinds whose objects are all of interest; of the others, those with our label.
-_OWN_KINDS = frozenset({"ModelDeployment", "HTTPRoute"})
+_OWN_KINDS = frozenset({"ModelDeployment", "HTTPRoute", "HorizontalPodAutoscaler"})
 _APPLY = {"Content-Type": "application/apply-patch+yaml"}
 _JSON = {"Content-Type": "application/json"}
 _WORDS = 800
@@ -62,6 +62,7 @@ RESOURCES: Mapping[str, Resource] = {
     "ConfigMap": Resource(api_version="v1", plural="configmaps"),
     "Pod": Resource(api_version="v1", plural="pods"),
     "EndpointSlice": Resource(api_version="discovery.k8s.io/v1", plural="endpointslices"),
+    "HorizontalPodAutoscaler": Resource(api_version="autoscaling/v2", plural="horizontalpodautoscalers"),
     "Lease": Resource(api_version="coordination.k8s.io/v1", plural="leases"),
     "Event": Resource(api_version="events.k8s.io/v1", plural="events"),
 }

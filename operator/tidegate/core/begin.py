@@ -109,6 +109,7 @@ def begin(s: Situation) -> Decision | None:
         started=s.now,
         deadline=Stopwatch(since=s.now),
         direct=_proven(s, canary),
+        full=_full(s),
     )
     record = replace(
         s.record,
@@ -146,7 +147,18 @@ def finished(record: Record, rollout: Rollout, now: float) -> Record:
         retiring=(*record.retiring, *old),
         parked=tuple(p for p in record.parked if not p.revision.same_work(canary)),
         proven=proven[-MEMORY:],
+        full=rollout.full,
     )
+
+
+def _full(s: Situation) -> int:
+    """The pods that stable has, where more than the spec asks for have proven necessary."""
+    stable = s.record.stable
+    if stable is None:
+        return 0
+    scaled = s.facts(stable).scaled
+    size = s.record.full if scaled is None else scaled
+    return size if size > s.plan.serving.replicas else 0
 
 
 def _proven(s: Situation, canary: Revision) -> bool:

@@ -52,7 +52,8 @@ class Situation:
     def pods_needed(self, rollout: Rollout) -> int:
         """Ready pods that the canary's next weight takes; all of them at the end, and where nothing serves yet."""
         target = self.target(rollout)
-        return self.plan.pods_for(100 if self.record.stable is None or target is None else target.weight)
+        weight = 100 if self.record.stable is None or target is None else target.weight
+        return self.plan.pods_for(weight, rollout.full)
 
     def confirmed(self) -> bool:
         """Whether the router has confirmed exactly the weights that the record asks for."""

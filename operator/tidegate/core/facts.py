@@ -5,7 +5,8 @@ Takes objects as the API server sends them (of one `ModelDeployment`, or of many
 
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from tidegate.core.labels import revision_label
@@ -40,11 +41,15 @@ _LONGEST = 500
 
 
 def facts_by_revision(
-    pods: Iterable[Object], slices: Iterable[Object], deployments: Iterable[Object] = ()
+    pods: Iterable[Object],
+    slices: Iterable[Object],
+    deployments: Iterable[Object] = (),
+    scaled: Collection[str] = (),
 ) -> dict[str, RevisionFacts]:
     """The facts of every revision that a live pod or a Deployment belongs to, by revision name.
 
-    `slices` are `discovery.k8s.io/v1` EndpointSlices. A pod that is being deleted, or that ended as a whole (evicted,
+    `slices` are `discovery.k8s.io/v1` EndpointSlices, `scaled` the names of the Deployments with an
+    autoscaler. A pod that is being deleted, or that ended as a whole (evicted,
     preempted, its node gone), is no fact of its revision any more: nothing that it did then is the model's doing.
     """
     grouped: dict[str, list[Object]] = defaultdict(list)
@@ -53,12 +58,22 @@ def facts_by_revision(
         if revision is not None and _live(pod):
             grouped[revision].append(pod)
     kept = list(deployments)
-    refused, own = dict(_refused(kept)), dict(_own(kept))
+    refused, own, sizes = dict(_refused(kept)), dict(_own(kept)), dict(_sizes(kept, scaled))
     ready = _ready(slices)
-    return {
+    facts = {
         name: _facts(sorted(grouped.get(name, []), key=_age), ready, own.get(name, 0), refused.get(name))
         for name in sorted({*grouped, *refused, *own})
     }
+    return {
+        name: replace(found, scaled=sizes[name]) if name in sizes else found for name, found in facts.items()
+    }
+
+
+def _sizes(deployments: Iterable[Object], scaled: Collection[str]) -> Iterator[tuple[str, int]]:
+    for deployment in deployments:
+        revision = revision_label(deployment)
+        if revision and _name(deployment) in scaled:
+            yield revision, (deployment.get("spec") or {}).get("replicas", 1)
 
 
 def _live(pod: Object) -> bool:

@@ -24,14 +24,16 @@ class Known:
     """What is known of revisions beyond the record, by revision name.
 
     `digests` are artifact digests that first pods computed. `sizes` are the replicas of the live Deployments: a
-    revision on its way out keeps what it has, so that a reverted canary isn't scaled up for its funeral. `diversions`
-    are what live Services say that were taken off their own pods.
+    revision on its way out keeps what it has, so that a reverted canary isn't scaled up for its funeral. `scaled` are
+    those whose size somebody's autoscaler decides. `diversions` are what live Services say that were taken off their
+    own pods.
     """
 
     frozen: Mapping[str, Frozen]
     digests: Mapping[str, str]
     sizes: Mapping[str, int]
     diversions: Mapping[str, Diversion] = field(default_factory=dict)
+    scaled: frozenset[str] = frozenset()
 
     def kept(self, revision: Revision) -> Frozen | None:
         """How a revision is served; None where nobody knows, or where its name belongs to another one."""
@@ -47,7 +49,9 @@ def revision_objects(plan: Plan, record: Record, known: Known, revision: Revisio
     kept, role = known.kept(revision), role_of(record, revision)
     if kept is None:
         return []
-    replicas = replicas_of(plan, record, revision, known.sizes)
+    # An autoscaler's size is applied as it stands: to leave it out would give it up, and it would fall back to one.
+    theirs = known.sizes.get(revision.name) if revision.name in known.scaled else None
+    replicas = theirs if theirs is not None else replicas_of(plan, record, revision, known.sizes)
     digest = known.digests.get(revision.name)
     return [
         frozen(kept, plan.ref),
@@ -83,17 +87,19 @@ def replicas_of(plan: Plan, record: Record, revision: Revision, sizes: Mapping[s
     present one needs; all of it where nothing serves yet or it goes straight to the end. One that leaves keeps what
     it has (`sizes`, live replicas by revision name).
     """
-    full, rollout = plan.serving.replicas, record.rollout
+    rollout = record.rollout
+    base = rollout.full if rollout is not None else record.full
+    full = plan.pods_for(100, base)
     if revision == record.stable:
-        return full
+        return plan.pods_for(100, record.full)
     if rollout is None or revision != rollout.canary:
         return _kept(sizes, revision, full)
     if record.stable is None or rollout.direct:
         return full
     if rollout.verdict is not None:
-        return max(plan.pods_for(rollout.weight), _kept(sizes, revision, full))
+        return max(plan.pods_for(rollout.weight, base), _kept(sizes, revision, full))
     step = plan.step_after(rollout.weight)
-    return plan.pods_for(step.weight if step else 100)
+    return plan.pods_for(step.weight if step else 100, base)
 
 
 def _kept(sizes: Mapping[str, int], revision: Revision, full: int) -> int:

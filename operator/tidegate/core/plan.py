@@ -134,6 +134,9 @@ class Plan:
         """The next step up from a weight, None at the end."""
         return next((step for step in self.steps if step.weight > weight), None)
 
-    def pods_for(self, weight: int) -> int:
-        """How many ready pods a weight needs: the same share of `replicas`, rounded up, at least one."""
-        return max(1, -(-self.serving.replicas * weight // 100))
+    def pods_for(self, weight: int, full: int = 0) -> int:
+        """How many ready pods a weight needs: the same share of all, rounded up, at least one.
+
+        All are `replicas`, or `full` where that is more.
+        """
+        return max(1, -(-max(self.serving.replicas, full) * weight // 100))

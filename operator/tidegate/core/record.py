@@ -48,7 +48,8 @@ class Rollout:
     `weight` is the canary's share in per cent. `hold` runs from the router's confirmation of that weight and is None
     before it. `canary_since` is when the canary first had weight. `restarts` are the pods' restart counts from before
     that. `direct`: straight to the last weight (a proven version within its rollback window, or a person's
-    `promote`); `unheld`: a person's `promote`, which skips holds and evidence in favour.
+    `promote`); `unheld`: a person's `promote`, which skips holds and evidence in favour. `full` is how many pods all of
+    the traffic took when the attempt began, where an autoscaler had decided that; 0: what the spec says.
     """
 
     canary: Revision
@@ -62,6 +63,7 @@ class Rollout:
     restarts: tuple[tuple[str, int], ...] = ()
     direct: bool = False
     unheld: bool = False
+    full: int = 0
     verdict: Verdict | None = None
 
 
@@ -151,7 +153,10 @@ class Alert:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
-    """The whole memory of one object. Lists are bounded, newest last."""
+    """The whole memory of one object. Lists are bounded, newest last.
+
+    `full` is the `full` of the rollout that made stable what it is.
+    """
 
     stable: Revision | None = None
     rollout: Rollout | None = None
@@ -163,6 +168,7 @@ class Record:
     handled: tuple[Handled, ...] = ()
     history: tuple[Past, ...] = ()
     alerts: tuple[Alert, ...] = ()
+    full: int = 0
 
     def revisions(self) -> tuple[Revision, ...]:
         """Every revision that still owns objects: stable, canary, then those on their way out."""

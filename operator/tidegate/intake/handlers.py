@@ -20,6 +20,7 @@ WATCHED: tuple[tuple[str, str, str, str, bool], ...] = (
     ("", "v1", "services", "Service", True),
     ("", "v1", "configmaps", "ConfigMap", True),
     ("", "v1", "pods", "Pod", True),
+    ("autoscaling", "v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler", False),
     ("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice", True),
 )
 #: What kopf itself still reads of an object after the handler.

@@ -29,7 +29,6 @@ class Announcer:
         _log.info("decided", **told.fields())
         self._metrics.decided(reason)
         self._notices.tell(notices(ref, before, after, reason, message))
-        self._metrics.weighed(ref, after)
         for past, result in told.ended:
             self._metrics.rollouts.labels(result=result).observe(max(0.0, past.ended - past.started))
         if _shown(before) != _shown(after):

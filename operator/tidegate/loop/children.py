@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from dataclasses import dataclass
 
 from tidegate.core.diversion import diversion_of
 from tidegate.core.drift import differs
@@ -24,7 +25,7 @@ class Children:
     def __init__(self, *, cluster: Cluster, world: World) -> None:
         self._cluster = cluster
         self._world = world
-        self._settled: dict[tuple[str, str], tuple[str, str]] = {}
+        self._settled: dict[tuple[str, str], _Mark] = {}
 
     async def ensure(self, plan: Plan, record: Record, known: Known) -> list[str]:
         """Apply every object of the record's revisions that is not as it has to be.
@@ -42,11 +43,11 @@ class Children:
             live = self._world.get(kind, f"{plan.ref.namespace}/{name}")
             if kind == "Service" and live is not None and diversion_of(live) != known.diversions.get(name):
                 raise Conflict(f"Service {name} was diverted meanwhile")
-            if await self._put_back(plan.ref, manifest, live):
+            if await self._put_back(plan.ref, manifest, live, scaled=_scaled(manifest, known)):
                 edited.append(f"{kind} {name}")
         return edited
 
-    async def _put_back(self, owner: ObjectRef, wanted: Manifest, live: Manifest | None) -> bool:
+    async def _put_back(self, owner: ObjectRef, wanted: Manifest, live: Manifest | None, *, scaled: bool) -> bool:
         """Apply an object where it has to be; whether it was as we mean it before."""
         kind, name = wanted["kind"], f"{wanted['metadata']['namespace']}/{wanted['metadata']['name']}"
         if live is not None and live["metadata"].get("deletionTimestamp"):
@@ -54,17 +55,32 @@ class Children:
         settled = self._settled.get((kind, name))
         if live is not None and not differs(live, wanted):
             if settled is None:
-                self._settled[(kind, name)] = _mark(wanted, live)
+                self._settled[(kind, name)] = _mark(wanted, live, scaled=scaled)
             return False
-        if live is not None and settled == _mark(wanted, live):
+        if live is not None and settled == _mark(wanted, live, scaled=scaled):
             return False
         if live is None and settled is not None:
             await owner_lives(self._cluster, owner)
-        applied = await self._apply(kind, wanted, live)
+        applied = await self._apply(kind, await self._sized(wanted) if scaled else wanted, live)
         self._world.put(applied)
         # The API server may write a field in another way than it was given; asking again would change nothing.
-        self._settled[(kind, name)] = _mark(wanted, applied)
-        return settled is not None and settled[0] == self._settled[(kind, name)][0]
+        self._settled[(kind, name)] = _mark(wanted, applied, scaled=scaled)
+        return settled is not None and settled.meant_alike(self._settled[(kind, name)])
+
+    async def _sized(self, wanted: Manifest) -> Manifest:
+        """A Deployment with the size that its autoscaler gave it last; a compare-and-set, so that it is never another.
+
+        Raises:
+            Conflict: from the apply, where it was scaled in between.
+        """
+        meta = wanted["metadata"]
+        live = await self._cluster.get(wanted["kind"], meta["namespace"], meta["name"])
+        if live is None:
+            return wanted
+        self._world.put(live)
+        exact = {key: live["metadata"][key] for key in ("uid", "resourceVersion")}
+        spec = {**wanted["spec"], "replicas": live["spec"].get("replicas", 1)}
+        return {**wanted, "metadata": {**meta, **exact}, "spec": spec}
 
     async def _apply(self, kind: str, wanted: Manifest, live: Manifest | None) -> Manifest:
         """Apply it, where it is as it was seen: a Service may have been diverted, or another replica may lead by now.
@@ -111,8 +127,32 @@ class Children:
             self._world.put(left)
 
 
-def _mark(wanted: Manifest, live: Manifest) -> tuple[str, str]:
-    meta = live["metadata"]
-    state = str(meta.get("generation") or meta.get("resourceVersion"))
-    content = json.dumps(wanted, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(content.encode()).hexdigest(), f"{meta.get('uid')}/{state}"
+def _scaled(wanted: Manifest, known: Known) -> bool:
+    return wanted["kind"] == "Deployment" and wanted["metadata"]["name"] in known.scaled
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Mark:
+    """What was meant of an object when it was last as it has to be, and the state that it then had.
+
+    `size` is None where somebody else decides it.
+    """
+
+    meant: str
+    size: int | None
+    state: str
+
+    def meant_alike(self, now: "_Mark") -> bool:
+        """Whether what is meant now was meant then, but for a size that is none of ours any more."""
+        return self.meant == now.meant and now.size in {None, self.size}
+
+
+def _mark(wanted: Manifest, live: Manifest, *, scaled: bool) -> _Mark:
+    meta, spec = live["metadata"], dict(wanted.get("spec") or {})
+    size = spec.pop("replicas", None)
+    content = json.dumps({**wanted, "spec": spec}, sort_keys=True, separators=(",", ":"))
+    return _Mark(
+        meant=hashlib.sha256(content.encode()).hexdigest(),
+        size=None if scaled else size,
+        state=f"{meta.get('uid')}/{meta.get('generation') or meta.get('resourceVersion')}",
+    )

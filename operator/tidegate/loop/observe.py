@@ -186,6 +186,7 @@ class Observer:
             pods=self._world.owned("Pod", key),
             slices=self._world.owned("EndpointSlice", key),
             deployments=self._world.owned("Deployment", key),
+            scaled=self._world.scaled(key),
         )
 
     def _diversions(self, key: str) -> dict[str, Diversion]:
@@ -222,6 +223,7 @@ class Observer:
                 if (name := revision_label(body))
             },
             diversions=diversions,
+            scaled=self._world.scaled(key),
         )
 
 

@@ -13,7 +13,8 @@ from functools import lru_cache
 from typing import Any
 
 from tidegate.adapters.gateway import Claims
-from tidegate.core.labels import KIND, OWNER, ROUTE_KIND
+from tidegate.core.autoscaling import scaled_deployment
+from tidegate.core.labels import AUTOSCALER_KIND, KIND, OWNER, ROUTE_KIND
 from tidegate.ports import Manifest
 
 #: Every kind that is watched, those first that others are read with.
@@ -24,13 +25,14 @@ WATCHED = (
     "ConfigMap",
     "Service",
     "Deployment",
+    "HorizontalPodAutoscaler",
     "HTTPRoute",
     "ModelDeployment",
 )
 #: Fields that nobody reads and that weigh most: of every object's metadata, of its annotations, of kinds.
 HEAVY = ("managedFields", "selfLink")
 LAST_APPLIED = "kubectl.kubernetes.io/last-applied-configuration"
-UNREAD: Mapping[str, frozenset[str]] = {"Pod": frozenset({"spec"})}
+UNREAD: Mapping[str, frozenset[str]] = {"Pod": frozenset({"spec"}), AUTOSCALER_KIND: frozenset({"status"})}
 #: Objects kept as Python values beside the packed ones: enough for those of some dozens of rollouts.
 UNPACKED = 512
 #: Objects that are known to be gone: more than any watch lags behind.
@@ -54,6 +56,7 @@ class World:
         self._packing: dict[str, Packing] = {}
         self._buried: dict[str, None] = {}
         self._unpacked = lru_cache(maxsize=UNPACKED)(self._unpack)
+        self._scalers: dict[str, set[str]] = defaultdict(set)
 
     def put(self, body: Mapping[str, Any]) -> str | None:
         """Take an object's state; returns the key of the `ModelDeployment` that it concerns, None if it is not news."""
@@ -71,6 +74,8 @@ class World:
             packed=self._pack(slim),
         )
         self._kept[kind][name] = kept
+        if kind == AUTOSCALER_KIND:
+            return self._scales(known, kept)
         if kind == ROUTE_KIND:
             self._claims.put(slim)
         self._own(known, kept)
@@ -82,7 +87,7 @@ class World:
         if known is None:
             return _concerns(body)
         if known.uid == body["metadata"].get("uid"):
-            self.forget(known)
+            return self.forget(known)
         return known.concerns
 
     def bury(self, body: Mapping[str, Any]) -> None:
@@ -97,6 +102,8 @@ class World:
         del self._kept[kept.kind][kept.name]
         if kept.kind == ROUTE_KIND:
             self._claims.drop(*kept.name.split("/"))
+        if kept.kind == AUTOSCALER_KIND:
+            return self._scales(kept, None)
         self._own(kept, None)
         return kept.concerns
 
@@ -116,6 +123,23 @@ class World:
     def taken_by(self, route: Manifest) -> str | None:
         """`namespace/name` of an older route that claims what this one (live or about to be) claims."""
         return self._claims.taken_by(route)
+
+    def scaled(self, key: str) -> frozenset[str]:
+        """The names of the Deployments of one `ModelDeployment` whose size somebody's autoscaler decides."""
+        names = (kept.name for kept in self._owned.get(key, ()) if kept.kind == "Deployment")
+        return frozenset(name.partition("/")[2] for name in names if self._scalers.get(name))
+
+    def _scales(self, before: "Kept | None", after: "Kept | None") -> str | None:
+        """Keep which Deployments are scaled; the key that this concerns, None where nothing changed for anybody."""
+        was, is_ = (scaled_deployment(self._unpacked(kept)) if kept else None for kept in (before, after))
+        if was == is_:
+            return None  # an autoscaler's status is written every few seconds
+        if before is not None and was is not None:
+            self._scalers[was].discard(before.name)
+        if after is not None and is_ is not None:
+            self._scalers[is_].add(after.name)
+        deployment = self._kept["Deployment"].get(is_ or was or "")
+        return deployment.concerns if deployment is not None else None
 
     def owned(self, kind: str, key: str) -> list[Manifest]:
         """The objects of a kind that carry the labels of one `ModelDeployment`."""

@@ -143,6 +143,10 @@ def test_account_may_do_its_work(server: LightCluster) -> None:
     needed += [Question(verb, "httproutes", GATEWAY_GROUP) for verb in ("get", "list", "watch", "create", "patch")]
     needed += [Question("list", "modeldeployments", GROUP), Question("watch", "modeldeployments", GROUP)]
     needed += [Question("patch", "modeldeployments/status", GROUP), Question("create", "events", "events.k8s.io")]
+    needed += [
+        Question("patch", "events", "events.k8s.io"),
+        Question("watch", "horizontalpodautoscalers", "autoscaling"),
+    ]
     needed += [Question("watch", "pods"), Question("watch", "endpointslices", "discovery.k8s.io")]
     needed += [lease(verb, f"{RELEASE}-tidegate") for verb in ("get", "patch")] + [lease("create", "")]
     assert allowed(server, needed) == needed

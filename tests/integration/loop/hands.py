@@ -32,6 +32,10 @@ class Hands(Protocol):
 
     async def remove(self, kind: str, name: str) -> None: ...
 
+    async def scale(self, name: str, replicas: int) -> None:
+        """As the controller of autoscalers does."""
+        ...
+
 
 class FakeHands:
     """On `FakeCluster`."""
@@ -58,6 +62,9 @@ class FakeHands:
 
     async def remove(self, kind: str, name: str) -> None:
         self._cluster.remove(kind, self.namespace, name)
+
+    async def scale(self, name: str, replicas: int) -> None:
+        await self.edit("Deployment", name, lambda body: body["spec"].update(replicas=replicas))
 
 
 class RealHands:
@@ -102,6 +109,16 @@ class RealHands:
 
     async def remove(self, kind: str, name: str) -> None:
         await self._ask("DELETE", self._path(kind, name) + "?gracePeriodSeconds=0")
+
+    async def scale(self, name: str, replicas: int) -> None:
+        path = self._path("Deployment", name) + "/scale"
+        while True:
+            _, scale = await self._ask("GET", path)
+            scale["spec"]["replicas"] = replicas
+            status, body = await self._ask("PUT", path + "?fieldManager=kube-controller-manager", scale)
+            if status != 409:
+                assert status < 300, body
+                return
 
     async def _changed(self, kind: str, name: str, change: Change, part: str) -> None:
         while True:

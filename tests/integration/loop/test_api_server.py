@@ -11,6 +11,7 @@ import pytest
 from tests.cluster.light import LightCluster
 from tests.fakes.cluster import crash_at
 from tests.fixtures.until import until
+from tests.integration.loop import test_autoscaled as autoscaled
 from tests.integration.loop import test_memory as memory
 from tests.integration.loop import test_way_back as way_back
 from tests.integration.loop.hands import RealHands, void
@@ -122,6 +123,7 @@ STORIES: list[Callable[[Stage], Awaitable[None]]] = [
     way_back.test_a_third_version_waits_until_everything_is_back_and_starts_at_the_first_step,
     way_back.test_a_container_that_restarts_with_weight_rejects_and_says_how,
     memory.test_a_superseded_version_is_not_rejected_and_works_when_it_comes_back,
+    autoscaled.test_a_rollout_beside_an_autoscaled_version_starts_from_what_that_took,
 ]
 
 
