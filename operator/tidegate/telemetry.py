@@ -112,6 +112,18 @@ class Metrics:
         self.build.info({"version": VERSION})
         ProcessCollector(registry=self.registry)
 
+        self._begin_at_zero()
+
+    def _begin_at_zero(self) -> None:
+        """Show what words are known beforehand: a series that appears with its first event has no rate of it."""
+        for outcome in ("done", "conflict", "unreachable", "error"):
+            self.passes.labels(outcome=outcome)
+        for result in ("promoted", "rejected", "parked"):
+            self.rollouts.labels(result=result)
+        for cause in ("rate", "error"):
+            self.events_dropped.labels(cause=cause)
+        self.evidence_errors.labels(source="pods")
+
     def _counter(self, name: str, about: str, *labels: str) -> Counter:
         return Counter(name, about, labels, registry=self.registry)
 

@@ -52,7 +52,10 @@ def dry_run(server: LightCluster, item: str) -> subprocess.CompletedProcess[str]
     ids=["default", "namespaced", "nothing-optional", "all"],
 )
 def test_every_object_is_accepted_without_a_warning(server: LightCluster, helm: Helm, values: dict[str, Any]) -> None:
-    done = dry_run(server, helm.template(values, "--include-crds"))
+    items = helm.render(values, "--include-crds")
+    # This API server has no Prometheus operator's kinds; test_chart and the tests of monitoring look at those.
+    known = [item for item in items if not item["apiVersion"].startswith("monitoring.coreos.com/")]
+    done = dry_run(server, yaml.safe_dump_all(known))
     assert (done.returncode, done.stderr) == (0, "")
 
 

@@ -29,6 +29,11 @@ TOGETHER = {
     "networkPolicy.from": {"networkPolicy.enabled": True},
     "prometheus.ca": {"prometheus.existingSecret": "prometheus-reader"},
     "nameOverride": {"fullnameOverride": ""},
+    "monitoring.serviceMonitor.interval": {"monitoring.serviceMonitor.enabled": True},
+    "monitoring.serviceMonitor.labels": {"monitoring.serviceMonitor.enabled": True},
+    "monitoring.rules.labels": {"monitoring.rules.enabled": True},
+    "monitoring.dashboard.labels": {"monitoring.dashboard.enabled": True},
+    "monitoring.dashboard.annotations": {"monitoring.dashboard.enabled": True},
 }
 
 
@@ -348,3 +353,28 @@ def test_users_roles_are_joined_to_the_clusters_own(helm: Helm) -> None:
     assert {name: sorted(label.removeprefix(prefix) for label in role["metadata"]["labels"] if prefix in label)
             for name, role in roles.items()} == {"view": ["view"], "edit": ["admin", "edit"]}  # fmt: skip
     assert {resource for _, resource, _ in granted(roles["edit"]["rules"])} == {"modeldeployments"}
+
+
+def test_the_dashboard_and_the_alerts_arrive_as_they_are(helm: Helm) -> None:
+    items = helm.render({"monitoring.rules.enabled": True, "monitoring.dashboard.enabled": True})
+    dashboard = only(items, "ConfigMap")
+    assert json.loads(dashboard["data"]["tidegate.json"]) == json.loads(
+        (CHART / "dashboards/tidegate.json").read_text()
+    )
+    assert dashboard["metadata"]["labels"]["grafana_dashboard"] == "1"
+    assert only(items, "PrometheusRule")["spec"] == yaml.safe_load((CHART / "rules/operator.yaml").read_text())
+
+
+def test_the_service_monitor_finds_the_service_and_keeps_the_labels_of_objects(helm: Helm) -> None:
+    items = helm.render({"monitoring.serviceMonitor.enabled": True})
+    monitor, service = only(items, "ServiceMonitor")["spec"], only(items, "Service")
+    assert monitor["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
+    (endpoint,) = monitor["endpoints"]
+    assert endpoint["port"] in {port["name"] for port in service["spec"]["ports"]}
+    assert endpoint["honorLabels"] is True
+
+
+def test_probes_ask_what_the_operator_answers(helm: Helm) -> None:
+    (container,) = only(helm.render(), "Deployment")["spec"]["template"]["spec"]["containers"]
+    paths = {name: container[name]["httpGet"]["path"] for name in container if name.endswith("Probe")}
+    assert paths == {"startupProbe": "/healthz", "livenessProbe": "/healthz", "readinessProbe": "/readyz"}
