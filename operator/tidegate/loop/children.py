@@ -43,7 +43,9 @@ class Children:
             live = self._world.get(kind, f"{plan.ref.namespace}/{name}")
             if kind == "Service" and live is not None and diversion_of(live) != known.diversions.get(name):
                 raise Conflict(f"Service {name} was diverted meanwhile")
-            if await self._put_back(plan.ref, manifest, live, scaled=_scaled(manifest, known)):
+            scaled = kind == "Deployment" and name in known.scaled
+            meant = _sized(manifest, live) if scaled and live is not None else manifest
+            if await self._put_back(plan.ref, meant, live, scaled=scaled):
                 edited.append(f"{kind} {name}")
         return edited
 
@@ -61,26 +63,11 @@ class Children:
             return False
         if live is None and settled is not None:
             await owner_lives(self._cluster, owner)
-        applied = await self._apply(kind, await self._sized(wanted) if scaled else wanted, live)
+        applied = await self._apply(kind, wanted, live)
         self._world.put(applied)
         # The API server may write a field in another way than it was given; asking again would change nothing.
         self._settled[(kind, name)] = _mark(wanted, applied, scaled=scaled)
         return settled is not None and settled.meant_alike(self._settled[(kind, name)])
-
-    async def _sized(self, wanted: Manifest) -> Manifest:
-        """A Deployment with the size that its autoscaler gave it last; a compare-and-set, so that it is never another.
-
-        Raises:
-            Conflict: from the apply, where it was scaled in between.
-        """
-        meta = wanted["metadata"]
-        live = await self._cluster.get(wanted["kind"], meta["namespace"], meta["name"])
-        if live is None:
-            return wanted
-        self._world.put(live)
-        exact = {key: live["metadata"][key] for key in ("uid", "resourceVersion")}
-        spec = {**wanted["spec"], "replicas": live["spec"].get("replicas", 1)}
-        return {**wanted, "metadata": {**meta, **exact}, "spec": spec}
 
     async def _apply(self, kind: str, wanted: Manifest, live: Manifest | None) -> Manifest:
         """Apply it, where it is as it was seen: a Service may have been diverted, or another replica may lead by now.
@@ -127,8 +114,10 @@ class Children:
             self._world.put(left)
 
 
-def _scaled(wanted: Manifest, known: Known) -> bool:
-    return wanted["kind"] == "Deployment" and wanted["metadata"]["name"] in known.scaled
+def _sized(wanted: Manifest, live: Manifest) -> Manifest:
+    """A Deployment with the size that its autoscaler gave it last; where it has another by now the apply conflicts."""
+    replicas = (live.get("spec") or {}).get("replicas", 1)
+    return {**wanted, "spec": {**wanted["spec"], "replicas": replicas}}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
