@@ -136,7 +136,7 @@ def _conditions(
             "status": status,
             "reason": condition.reason,
             "message": _cut(condition.message, wire.CONDITION_MESSAGE),
-            "lastTransitionTime": (old or {}).get("lastTransitionTime", _time(now)) if unchanged else _time(now),
+            "lastTransitionTime": (_when(old) if unchanged else None) or _time(now),
             "observedGeneration": generation,
         }
         conditions.append(wire.Condition.model_validate(fields))
@@ -181,9 +181,11 @@ def _finding(finding: Finding) -> wire.Finding:
 
 
 def _weights(shares: Mapping[str, int]) -> list[wire.Weight]:
-    # Weights are relative, and somebody else may have written them: what counts is their share of the sum.
+    # Weights are relative, and somebody else may have written them, and backends that are none of ours: what counts is
+    # a revision's share of the sum.
     total = sum(shares.values()) or 1
-    return [wire.Weight(revision=name, weight=round(100 * part / total)) for name, part in sorted(shares.items())]
+    named = sorted((name, part) for name, part in shares.items() if len(name) <= wire.NAME)[: wire.BACKENDS]
+    return [wire.Weight(revision=name, weight=round(100 * part / total)) for name, part in named]
 
 
 def _alert(alert: Alert) -> wire.Alert:
@@ -216,6 +218,14 @@ def _percent(share: float | None) -> str | None:
 
 def _cut(message: str, longest: int = wire.MESSAGE) -> str:
     return message if len(message) <= longest else f"{message[: longest - 1]}…"
+
+
+def _when(condition: Mapping[str, Any] | None) -> datetime | None:
+    """When a condition changed last; None where it doesn't say."""
+    try:
+        return datetime.fromisoformat(str((condition or {}).get("lastTransitionTime")))
+    except ValueError:
+        return None
 
 
 def _time(seconds: float) -> datetime:

@@ -18,7 +18,10 @@ CONDITION_MESSAGE = 32768
 #: The longest record, in characters.
 RECORD = 262144
 
-_Name = Annotated[str, Field(max_length=63)]
+#: Characters of a revision's name, as of a Service; and revisions that a rule of a route may name.
+NAME = 63
+BACKENDS = 16
+_Name = Annotated[str, Field(max_length=NAME)]
 _Number = Annotated[str, Field(max_length=9)]
 _ReasonWord = Annotated[str, Field(max_length=128, pattern=r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$")]
 _Message = Annotated[str, Field(max_length=MESSAGE)]
@@ -214,7 +217,7 @@ class Status(Part):
     """The revision that serves."""
     rollout: RolloutStatus | None = None
     """The rollout under way."""
-    weights: Annotated[list[Weight], Field(max_length=16, json_schema_extra=_by("revision"))] | None = None
+    weights: Annotated[list[Weight], Field(max_length=BACKENDS, json_schema_extra=_by("revision"))] | None = None
     """Shares of the traffic as the gateway has confirmed them; absent while it has not."""
     rejected: Annotated[list[Rejected], Field(max_length=MEMORY)] | None = None
     """Revisions that are not tried again by themselves, newest last."""

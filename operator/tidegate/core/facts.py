@@ -64,15 +64,13 @@ def facts_by_revision(
         name: _facts(sorted(grouped.get(name, []), key=_age), ready, own.get(name, 0), refused.get(name))
         for name in sorted({*grouped, *refused, *own})
     }
-    return {
-        name: replace(found, scaled=sizes[name]) if name in sizes else found for name, found in facts.items()
-    }
+    return {name: replace(found, scaled=sizes[name]) if name in sizes else found for name, found in facts.items()}
 
 
 def _sizes(deployments: Iterable[Object], scaled: Collection[str]) -> Iterator[tuple[str, int]]:
     for deployment in deployments:
         revision = revision_label(deployment)
-        if revision and _name(deployment) in scaled:
+        if revision and deployment["metadata"].get("name") in scaled:
             yield revision, (deployment.get("spec") or {}).get("replicas", 1)
 
 

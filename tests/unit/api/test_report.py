@@ -155,3 +155,13 @@ def test_a_spec_that_went_wrong_leaves_what_is_known_of_serving() -> None:
     kept = ("stable", "rollout", "weights", "version", "canary", "record", "judge")
     assert {name: status[name] for name in kept} == {name: before[name] for name in kept}
     assert status["observedGeneration"] == 4
+
+
+def test_weights_that_somebody_else_wrote_are_shown_as_the_shares_that_they_are() -> None:
+    edited = {STABLE.name: 750, CANARY.name: 250, "x" * 64: 0}
+    shown = {entry["revision"]: entry["weight"] for entry in _status(replace(ROLLING, weights=edited))["weights"]}
+    assert shown == {STABLE.name: 75, CANARY.name: 25}
+
+
+def test_a_route_with_more_backends_than_a_rule_may_have_is_shown_in_part() -> None:
+    assert len(_status(replace(ROLLING, weights={f"r{number}": 1 for number in range(40)}))["weights"]) == 16
