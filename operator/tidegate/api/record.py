@@ -13,13 +13,13 @@ from tidegate.errors import UnreadableRecord
 
 #: Number of the format. A reader of another number holds, and changes nothing.
 FORMAT = 1
-#: What numbers may be, by the field's name; those of other fields are times (seconds, up to the year 9999) and counts.
+#: What numbers may be, by the name of the field; those of others are times (seconds, years 1 to 9999) and counts.
 _BOUNDS: Mapping[str, tuple[float, float]] = {
     "weight": (0, 100),
     "attempt": (1, 2**31),
     "model_created_ms": (0, 2**53),
 }
-_TIMES = (0.0, 253402300799.0)
+_TIMES = (-62135596800.0, 253402300800.0)
 _RECORD = TypeAdapter(Record)
 
 
