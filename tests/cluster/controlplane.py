@@ -60,6 +60,14 @@ class ControlPlane:
         names += [f"DNS:kubernetes{suffix}" for suffix in ("", ".default", ".default.svc")]
         self.authority.issue("apiserver", subject="/CN=kube-apiserver", hosts=names)
         self.run.spawn("etcd", self._etcd())
+        self._serve(light=light)
+
+    def restart(self, *, light: bool) -> None:
+        """Kills kube-apiserver and starts it anew on the same data. Watches begin anew, and old ones have expired."""
+        self.run.finish("kube-apiserver", seconds=READY_SECONDS, how="KILL")
+        self._serve(light=light)
+
+    def _serve(self, *, light: bool) -> None:
         self.run.spawn("kube-apiserver", [*self._apiserver(), *(LIGHT_FLAGS if light else self._full_flags())])
         self.run.wait_for("kube-apiserver", self.is_ready, seconds=READY_SECONDS)
 

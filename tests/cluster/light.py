@@ -110,6 +110,10 @@ class LightCluster:
         finally:
             self._plane.run.signal("kube-apiserver", "CONT")
 
+    def restart(self) -> None:
+        """Kills kube-apiserver and starts it anew on the same data; returns when it is ready."""
+        self._plane.restart(light=True)
+
     def stop(self) -> None:
         """Ends both processes and removes their directory."""
         if not self._stopped:

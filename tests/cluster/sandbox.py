@@ -214,9 +214,9 @@ class Run:
             # nsenter stops itself when its child is stopped, and would never see it end.
             os.kill(wrapper, signal.SIGCONT)
 
-    def finish(self, name: str, *, seconds: float) -> None:
-        """Asks a process to end and waits until it has; the run goes on without it."""
-        self.signal(name, "TERM")
+    def finish(self, name: str, *, seconds: float, how: str = "TERM") -> None:
+        """Ends a process by a signal and waits until it has; the run goes on without it."""
+        self.signal(name, how)
         self._processes.pop(name).wait(seconds)
 
     def keep(self) -> None:

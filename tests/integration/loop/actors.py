@@ -40,6 +40,7 @@ class Kubelet:
         self._dirty = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
         self._doomed: set[str] = set()
+        self._listing = asyncio.Lock()
 
     def look(self, kind: str) -> None:
         """Something of that kind has changed."""
@@ -195,6 +196,11 @@ class Kubelet:
                 await self._hands.set_status("Deployment", deployment["metadata"]["name"], status)
 
     async def _list_endpoints(self) -> None:
+        # One after the other: of two at once the one that saw less may end last.
+        async with self._listing:
+            await self._listed()
+
+    async def _listed(self) -> None:
         services = {body["metadata"]["name"]: body for body in await self._hands.all("Service")}
         pods = await self._hands.all("Pod")
         self.versions = {p["metadata"]["uid"]: version_of(p["metadata"]["labels"][REVISION]) for p in pods}
@@ -206,6 +212,8 @@ class Kubelet:
             chosen = [pod for pod in pods if _selected(pod, service["spec"].get("selector") or {})]
             endpoints = [_endpoint(pod) for pod in chosen if pod.get("status", {}).get("podIP")]
             ready[name] = [e["targetRef"]["uid"] for e in endpoints if e["conditions"]["ready"]]
+            # What is told of is there: a weight may come back before the other Services are done.
+            self.ready[name] = ready[name]
             if name not in there or (there[name].get("endpoints") or []) != endpoints:
                 await self._hands.put(_slice(service, endpoints))
         self.ready = ready

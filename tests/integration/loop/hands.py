@@ -138,10 +138,12 @@ class RealHands:
         while True:
             try:
                 async with self._access.session.request(method, self._access.server + path, json=body) as answer:
-                    return answer.status, await answer.json()
-            except (aiohttp.ServerDisconnectedError, aiohttp.ClientConnectionResetError):
-                # An idle connection that the server closed.
-                await asyncio.sleep(0)
+                    if answer.status < 500:
+                        return answer.status, await answer.json()
+            except aiohttp.ClientConnectionError:
+                # An idle connection that the server closed, or a server that is being restarted.
+                pass
+            await asyncio.sleep(0.02)
 
 
 def void(_: object) -> None:

@@ -198,3 +198,21 @@ async def test_an_api_server_that_hangs_in_mid_step_delays_a_revert_and_no_more(
     await real.until(lambda look: look.weights == {first: 100}, "everything back", 10)
     look = await real.reverted(second, 30)
     assert second in look.rejected
+
+
+async def test_an_api_server_that_is_restarted_in_mid_step_changes_nothing_of_a_rollout_and_keeps_no_revert_back(
+    real: RealStage, apiserver: LightCluster
+) -> None:
+    """Its watches begin anew: what they went on from has expired (410) with the old server's memory."""
+    real.books.by_hand = True
+    await real.serve(real.manifest(rollout={"weights": [25, 100], "hold": "10s"}))
+    second = await real.rolling(25)
+    await asyncio.to_thread(apiserver.restart)
+    await real.serves(second, 60)
+    assert real.books.raises(second) == [25, 100]
+    assert not real.traffic.lost
+    third = await real.rolling(25)
+    real.traffic.errors[third] = 1.0
+    await real.until(lambda look: look.weights == {second: 100}, "everything back", 15)
+    look = await real.reverted(third)
+    assert third in look.rejected
