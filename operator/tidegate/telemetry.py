@@ -122,7 +122,10 @@ class Metrics:
             self.rollouts.labels(result=result)
         for cause in ("rate", "error"):
             self.events_dropped.labels(cause=cause)
-        self.evidence_errors.labels(source="pods")
+        for source in ("pods", "prometheus"):
+            self.evidence_errors.labels(source=source)
+        for came in ("reverted", "noted", "resolved", "nothing", "foreign", "forbidden", "failed"):
+            self.alerts.labels(result=came)
 
     def _counter(self, name: str, about: str, *labels: str) -> Counter:
         return Counter(name, about, labels, registry=self.registry)

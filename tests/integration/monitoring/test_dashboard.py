@@ -64,6 +64,7 @@ async def eventful() -> str:
         metrics = stage.operator.metrics
         # Series of another object that waits for a person, beside the one that rolls out.
         metrics.stalled.show("ml/other", {Reason.GUARD_BREACHED.value: 1.0})
+        metrics.alert_requests.labels(form="alertmanager", code="200")
         return generate_latest(metrics.registry).decode()
     finally:
         await stage.close()
@@ -192,6 +193,8 @@ TROUBLE: Mapping[str, tuple[Mapping[str, str], Mapping[str, str]]] = {
                            {"job": "t"}),
     "TidegateRevertFailing": ({'tidegate_revert_failures_total{job="t"}': "0+3x40",
                                'tidegate_reverts_in_progress{job="t"}': "1x40"}, {"job": "t"}),
+    "TidegateAlertsRefused": ({'tidegate_alert_requests_total{job="t",form="plain",code="401"}': "0+1x40"},
+                              {"job": "t", "code": "401"}),
     "TidegateVersionRejected": ({'tidegate_stalled{namespace="ml",name="fraud",reason="GuardBreached"}': "1x40"},
                                 {"namespace": "ml", "name": "fraud", "reason": "GuardBreached"}),
     "TidegateObjectStalled": ({'tidegate_stalled{namespace="ml",name="fraud",reason="AliasNotFound"}': "1x40"},
@@ -212,6 +215,7 @@ HEALTHY = {
     'tidegate_registry_errors_total{job="t",reason="RegistryUnreachable"}': "4x40",
     'tidegate_registry_errors_total{job="t",reason="AliasNotFound"}': "0+2x40",
     'tidegate_evidence_errors_total{job="t",source="pods"}': "0+1x40",
+    'tidegate_alert_requests_total{job="t",form="alertmanager",code="200"}': "0+9x40",
     'tidegate_reconciles_total{job="t",outcome="done"}': "0+100x40",
     'tidegate_reconciles_total{job="t",outcome="conflict"}': "0+10x40",
     'tidegate_queue_depth{job="t"}': "90 90 0x38",
