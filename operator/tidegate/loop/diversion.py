@@ -95,10 +95,12 @@ class SecondPlane:
             write.cancel()
 
     async def divert(self, snapshot: Snapshot, record: Record) -> Diversion | None:
-        """Save the verdict in status and on the canary's Service, both at once; None where nothing can be diverted.
+        """Save the verdict in status and on the canary's Service, both at once; None where nothing is diverted.
 
         Never raises for what the API server does: the error to tell of is the route's.
         """
+        if record.rollout is None or record.rollout.verdict is None:
+            return None  # a note that could not be written takes nobody off traffic
         saved = self._saved(snapshot, condemned(snapshot.seen.record, record))
         wanted = self._wanted(snapshot, record)
         if wanted is None:

@@ -5,13 +5,18 @@ from dataclasses import replace
 
 import pytest
 from tests.fakes.cluster import Fault, Phase, Write, conflict_every, refuse_kind
+from tests.fakes.leases import FakeLeases
+from tests.integration.loop.line import Line
 from tests.integration.loop.stage import Stage
+from tests.integration.loop.test_alerts import alert, tell
 
 from tidegate.core.labels import DIVERTED, KIND, REVISION, ROUTE_KIND
+from tidegate.core.manifests import CHILD_KINDS
 from tidegate.core.reasons import Reason
 from tidegate.core.record import Verdict
-from tidegate.errors import Unreachable
+from tidegate.errors import Refused, Unreachable
 from tidegate.ports import Manifest
+from tidegate.wiring import Operator
 
 
 def unreachable(kind: str) -> Fault:
@@ -298,3 +303,43 @@ async def test_a_stale_process_diverts_no_version_that_was_promoted(stage: Stage
     assert await selected(stage, second) == second
     await asyncio.sleep(60)
     assert (await stage.look()).ready
+
+
+async def test_an_alert_that_the_route_can_not_take_takes_the_canary_off_all_the_same(stage: Stage) -> None:
+    first = await stage.serve()
+    second = await stage.rolling(25)
+    stage.faults.append(refuse_kind(ROUTE_KIND))
+    with pytest.raises(Refused):
+        await tell(stage, alert(stage))
+    await until_selects(stage, second, first, 1)
+    stage.faults.clear()
+    look = await stage.reverted(second)
+    assert look.rejected[second]["reason"] == "AlertFiring"
+
+
+async def test_a_replica_that_does_not_lead_diverts_and_the_next_leader_holds_to_it(stage: Stage) -> None:
+    first = await stage.serve()
+    second = await stage.rolling(25)
+    line = Line(stage.cluster, on_death=lambda: None)
+    line.faults.append(refuse_kind(ROUTE_KIND))
+    standby = Operator(
+        settings=stage.settings,
+        cluster=line,
+        registry=stage.registry,
+        evidence=stage.evidence,
+        clock=stage.clock,
+        leases=FakeLeases(),
+    )
+    for kind in (KIND, ROUTE_KIND, *CHILD_KINDS, "Pod", "EndpointSlice"):
+        for body in await stage.hands.all(kind):
+            standby.seen(kind, body)
+    await stage.kill()
+    with pytest.raises(Refused):
+        await tell(stage, alert(stage), replica=standby)
+    await until_selects(stage, second, first, 1)
+    assert (await stage.look()).rollout["verdict"]["reason"] == "AlertFiring"
+    await standby.stop()
+    stage.start()
+    look = await stage.reverted(second)
+    assert look.rejected[second]["reason"] == "AlertFiring"
+    assert look.weights == {first: 100}
