@@ -1,5 +1,7 @@
 """The route: every write of it is a compare-and-set on what was read."""
 
+from collections.abc import Awaitable, Callable
+
 from tidegate.api.record import encode
 from tidegate.core.drift import differs
 from tidegate.core.httproute import reweighted, route
@@ -43,8 +45,11 @@ class Routes:
         if live is not None and not differs(live, _unconditional(wanted)):
             return False
         if live is None:
-            await self._must_be_missing(plan)
-        await self._write(self._leading, wanted)
+            await owner_lives(self._cluster, plan.ref)
+            # An apply without a resourceVersion would take over whatever the watch has not told of yet.
+            await self._write(self._leading.create, wanted)
+        else:
+            await self._write(self._leading.apply, wanted)
         return True
 
     async def revert(self, live: Manifest, record: Record) -> None:
@@ -55,7 +60,7 @@ class Routes:
         Raises:
             Conflict: as in `ensure`.
         """
-        await self._write(self._cluster, reweighted(live, record.weights(), encode(record)))
+        await self._write(self._cluster.apply, reweighted(live, record.weights(), encode(record)))
 
     async def note(self, live: Manifest, record: Record) -> None:
         """Write a record that takes no weight away onto the live route, and leave the rest of it.
@@ -63,11 +68,11 @@ class Routes:
         Raises:
             Conflict, NotLeading: as in `ensure`.
         """
-        await self._write(self._leading, reweighted(live, record.weights(), encode(record)))
+        await self._write(self._leading.apply, reweighted(live, record.weights(), encode(record)))
 
-    async def _write(self, cluster: Cluster, wanted: Manifest) -> None:
+    async def _write(self, write: Callable[[Manifest], Awaitable[Manifest]], wanted: Manifest) -> None:
         try:
-            self._world.put(await cluster.apply(wanted))
+            self._world.put(await write(wanted))
         except Conflict:
             await self.refresh(wanted["metadata"]["namespace"], wanted["metadata"]["name"])
             raise
@@ -80,13 +85,6 @@ class Routes:
             self._world.put(newest)
         elif known is not None:
             self._world.drop(known)
-
-    async def _must_be_missing(self, plan: Plan) -> None:
-        await owner_lives(self._cluster, plan.ref)
-        # An apply without a resourceVersion would take over whatever the watch has not told of yet.
-        if await self._cluster.get(ROUTE_KIND, plan.ref.namespace, plan.ref.name) is not None:
-            await self.refresh(plan.ref.namespace, plan.ref.name)
-            raise Conflict(f"HTTPRoute {plan.ref.key} exists")
 
 
 async def owner_lives(cluster: Cluster, owner: ObjectRef) -> None:
