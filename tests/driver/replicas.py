@@ -35,6 +35,7 @@ from tidegate.core.values import Revision, VersionId
 SOURCE = Path(__file__).resolve().parents[2] / "operator"
 LEASE = "tidegate"
 WEIGHT = 25
+TOKEN = "a-token-of-the-tests-own"
 
 
 class Cell:
@@ -194,6 +195,7 @@ class Replica:
             "TIDEGATE_NAMESPACES": cell.namespace,
             "TIDEGATE_LEASE_NAMESPACE": cell.namespace,
             "TIDEGATE_LEASE_NAME": LEASE,
+            "TIDEGATE_ALERTS_TOKEN_FILE": str(_written(directory / "token", TOKEN)),
             "TIDEGATE_HTTP_HOST": "127.0.0.1",
             "TIDEGATE_HTTP_PORT": str(_free_port()),
             "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -220,6 +222,13 @@ class Replica:
 
     def tell(self, number: signal.Signals) -> None:
         os.kill(self.process.pid, number)
+
+    def alert(self, name: str) -> int:
+        """Tell this replica of an alert on an object; the answer's status."""
+        labels = {"namespace": self._cell.namespace, "modeldeployment": name}
+        body = {"name": "ModelIsWrong", "labels": labels}
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        return httpx.post(f"{self.url}/alerts", json=body, headers=headers, timeout=20).status_code
 
     def kill(self) -> None:
         """SIGKILL, and what there is to clear up after it."""
@@ -256,6 +265,11 @@ def leader_of(replicas: list[Replica], *, seconds: float = 60.0) -> Replica:
     until(leads, seconds=seconds, what="a leader")
     (leader,) = found
     return leader
+
+
+def _written(path: Path, text: str) -> Path:
+    path.write_text(text)
+    return path
 
 
 def _kubeconfig(server: str) -> dict[str, Any]:

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.apiserver
 def cell(apiserver: LightCluster) -> Iterator[Cell]:
     apiserver.kubectl("create", "namespace", "replicas")
     made = Cell(apiserver, "replicas")
-    for name in ("told", "killed", "hung", "woken"):
+    for name in ("told", "killed", "hung", "alerted", "woken"):
         made.rolling(name)
     yield made
     made.close()
@@ -71,6 +71,9 @@ def a_hung_leader_is_not_waited_for_and_writes_nothing_when_it_wakes_up(cell: Ce
         what="put back, and not answered",
     )
     leader.tell(signal.SIGSTOP)
+    assert others(replicas, leader)[0].alert("alerted") == 200
+    # By then, and not a grace later.
+    assert cell.reverted("alerted")
     cell.abort("hung")
     aborted = time.time()
     assert until(lambda: cell.reverted("hung"), seconds=10, what="the standby reverts") - aborted < 4
