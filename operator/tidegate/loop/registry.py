@@ -24,11 +24,10 @@ OLDEST = 60.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Read:
-    """What a wish was answered, at which monotonic time it was asked, and the last version that ever came."""
+    """What a wish was answered, and at which monotonic time it was asked."""
 
     value: VersionId | Unavailable
     at: float
-    last: VersionId | None
 
 
 class RegistryPoll:
@@ -85,11 +84,6 @@ class RegistryPoll:
             return Unavailable(reason=Reason.REGISTRY_UNREACHABLE, message=message), read.at
         return read.value, read.at
 
-    def last_known(self, model: str, pointer: Pointer) -> VersionId | None:
-        """The last version that the pointer named, also while it names none or nobody can tell."""
-        read = self._reads.get((model, pointer))
-        return read.last if read else None
-
     async def run(self) -> None:
         """Poll until cancelled. What an earlier run was told is not taken for known: everything is read at once."""
         self._reads.clear()
@@ -127,8 +121,7 @@ class RegistryPoll:
             # Nobody asks any more, or a read that was begun later was faster.
             if wish not in self._keys or (before is not None and before.at > asked):
                 continue
-            last = value if isinstance(value, VersionId) else before.last if before else None
-            self._reads[wish] = _Read(value=value, at=asked, last=last)
+            self._reads[wish] = _Read(value=value, at=asked)
             if before is None or before.value != value:
                 changed |= self._keys[wish]
         return changed

@@ -2,89 +2,17 @@
 
 import asyncio
 import contextlib
-import json
-from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import cast
-from urllib.parse import parse_qs
 
 import pytest
 from aiohttp import web
-from aiohttp.test_utils import TestServer, unused_port
+from aiohttp.test_utils import unused_port
+from tests.unit.adapters.faulty import ALIAS, SECRET, WISH, Faulty, Handler, says
 
-from tidegate.adapters.mlflow import RETRY_FILTER_AFTER, SINGLE_READS, MlflowRegistry, filters
+from tidegate.adapters.mlflow import SINGLE_READS, MlflowRegistry
 from tidegate.adapters.mlflow_failures import Access
-from tidegate.core.plan import Pointer, PointerKind
 from tidegate.core.reasons import Reason
 from tidegate.core.values import Unavailable, VersionId
-
-SECRET = "s3cr3t/+ word"
-ALIAS = Pointer(kind=PointerKind.ALIAS, value="champion")
-WISH = ("fraud", ALIAS)
-Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
-
-
-def model(name: str, **fields: object) -> dict[str, object]:
-    latest = {"name": name, "version": "7", "current_stage": "Production", "status": "READY"}
-    aliases = [{"alias": "champion", "version": "7"}]
-    return {"name": name, "creation_timestamp": 17, "latest_versions": [latest], "aliases": aliases, **fields}
-
-
-class Faulty:
-    """A server on loopback that answers every request by one handler, and a registry that reads it."""
-
-    def __init__(self) -> None:
-        self.handler: Handler = _good
-        self.asked: list[web.Request] = []
-        app = web.Application()
-        app.router.add_route("*", "/{tail:.*}", self._answer)
-        self._server = TestServer(app, host="127.0.0.1")
-
-    async def start(self) -> None:
-        await self._server.start_server()
-        self.port = self._server.port
-        self.registry = self.reader()
-
-    def reader(self, timeout: float = 0.5) -> MlflowRegistry:
-        return MlflowRegistry(
-            f"http://127.0.0.1:{self.port}/", username="ann", password=SECRET, token=SECRET, timeout=timeout
-        )
-
-    async def stop(self) -> None:
-        await self.registry.close()
-        await self._server.close()
-
-    async def _answer(self, request: web.Request) -> web.StreamResponse:
-        self.asked.append(request)
-        return await self.handler(request)
-
-    async def read(self) -> VersionId | Unavailable:
-        return (await self.registry.resolve([WISH]))[WISH]
-
-    async def fault(self, handler: Handler) -> Unavailable:
-        self.handler = handler
-        read = await self.read()
-        assert isinstance(read, Unavailable), read
-        assert SECRET not in read.message
-        return read
-
-
-async def _good(request: web.Request) -> web.StreamResponse:
-    return web.json_response({"registered_model": model(request.query["name"])})
-
-
-def says(status: int, text: str, kind: str = "text/html") -> Handler:
-    async def answer(request: web.Request) -> web.StreamResponse:
-        return web.Response(status=status, text=text, content_type=kind)
-
-    return answer
-
-
-@pytest.fixture
-async def faulty() -> AsyncIterator[Faulty]:
-    server = Faulty()
-    await server.start()
-    yield server
-    await server.stop()
 
 
 @pytest.mark.parametrize(
@@ -383,100 +311,3 @@ async def test_one_server_has_one_url(uri: str, url: str) -> None:
     registry = MlflowRegistry(uri)
     assert registry.url == url
     await registry.close()
-
-
-async def test_one_forbidden_model_does_not_hide_the_others(faulty: Faulty) -> None:
-    async def answer(request: web.Request) -> web.StreamResponse:
-        if request.query["name"] == "secret":
-            return web.json_response({"error_code": "PERMISSION_DENIED", "message": "no"}, status=403)
-        return await _good(request)
-
-    faulty.handler = answer
-    answers = await faulty.registry.resolve([("secret", ALIAS), WISH, ("other", ALIAS)])
-    assert {name: getattr(read, "reason", "ok") for (name, _), read in answers.items()} == {
-        "secret": Reason.REGISTRY_FORBIDDEN,
-        "fraud": "ok",
-        "other": "ok",
-    }
-
-
-class Catalogue:
-    """A registry with many models; `filtering` is what servers have since 3.17."""
-
-    def __init__(self, names: list[str], *, filtering: bool, page: int = 10) -> None:
-        self.names = sorted(names)
-        self.filtering = filtering
-        self.page = page
-        self.searches = 0
-
-    async def answer(self, request: web.Request) -> web.StreamResponse:
-        if request.path.endswith("/get"):
-            name = request.query["name"]
-            if name in self.names:
-                return await _good(request)
-            body = {"error_code": "RESOURCE_DOES_NOT_EXIST", "message": f"no {name}"}
-            return web.json_response(body, status=404)
-        self.searches += 1
-        assert len(request.path_qs) < 4094
-        wanted = request.query.get("filter", "")
-        if wanted and not self.filtering:
-            body = {"error_code": "INVALID_PARAMETER_VALUE", "message": "Invalid comparator IN"}
-            return web.json_response(body, status=400)
-        if wanted:
-            listed = set(json.loads(wanted.removeprefix("name IN (").removesuffix(")").join("[]").replace("'", '"')))
-            return web.json_response({"registered_models": [model(n) for n in self.names if n in listed]})
-        start = int(request.query.get("page_token") or 0)
-        page = {"registered_models": [model(n) for n in self.names[start : start + self.page]]}
-        more = {"next_page_token": str(start + self.page)} if start + self.page < len(self.names) else {}
-        return web.json_response(page | more)
-
-
-async def test_many_models_are_searched_for_by_name(faulty: Faulty) -> None:
-    names = [f"model-{i:04}-{'x' * 40}" for i in range(200)]
-    catalogue = Catalogue(names, filtering=True)
-    faulty.handler = catalogue.answer
-    answers = await faulty.reader(timeout=10).resolve([(name, ALIAS) for name in [*names, "gone"]])
-    assert catalogue.searches == len(list(filters([*names, "gone"]))) < 10
-    assert len(faulty.asked) == catalogue.searches + 1
-    assert {name for (name, _), read in answers.items() if isinstance(read, Unavailable)} == {"gone"}
-
-
-async def test_a_server_that_cannot_filter_is_walked_and_asked_again_later(faulty: Faulty) -> None:
-    names = [f"model-{i:03}" for i in range(SINGLE_READS + 15)]
-    catalogue = Catalogue(names, filtering=False)
-    faulty.handler = catalogue.answer
-    registry = faulty.reader(timeout=10)
-    wishes = [(name, ALIAS) for name in names]
-    first = await registry.resolve(wishes)
-    assert all(isinstance(read, VersionId) for read in first.values())
-    assert catalogue.searches == 1 + 5
-    assert await registry.resolve(wishes) == first
-    assert catalogue.searches == 1 + 5 + 5
-    catalogue.page = 1000
-    for _ in range(RETRY_FILTER_AFTER):
-        await registry.resolve(wishes)
-    assert sum("filter" in parse_qs(request.query_string) for request in faulty.asked) == 2
-    await registry.close()
-
-
-async def test_a_search_that_fails_is_told_for_every_model(faulty: Faulty) -> None:
-    faulty.handler = says(401, "no")
-    answers = await faulty.registry.resolve([(f"model-{i}", ALIAS) for i in range(SINGLE_READS + 10)])
-    assert {getattr(read, "reason", "ok") for read in answers.values()} == {Reason.REGISTRY_UNAUTHORIZED}
-    assert len(faulty.asked) <= 4
-
-
-async def test_an_alias_costs_its_second_request_only_now_and_then(faulty: Faulty) -> None:
-    async def answer(request: web.Request) -> web.StreamResponse:
-        if request.path.endswith("/model-versions/get"):
-            version = {"name": "fraud", "version": request.query["version"], "status": "READY"}
-            return web.json_response({"model_version": version})
-        aliases = [{"alias": "champion", "version": "3"}]
-        return web.json_response({"registered_model": model("fraud", aliases=aliases)})
-
-    faulty.handler = answer
-    for _ in range(10):
-        read = await faulty.read()
-        assert isinstance(read, VersionId)
-        assert read.number == "3"
-    assert len(faulty.asked) == 11

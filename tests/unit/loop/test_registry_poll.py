@@ -79,7 +79,6 @@ async def slow() -> AsyncIterator[Polled]:
 async def test_nothing_is_known_before_the_first_read(slow: Polled) -> None:
     slow.poll.want("ml/fraud", "fraud", CHAMPION)
     assert slow.poll.value("fraud", CHAMPION) is None
-    assert slow.poll.last_known("fraud", CHAMPION) is None
 
 
 async def test_new_wishes_are_read_at_once_and_together(slow: Polled) -> None:
@@ -119,14 +118,11 @@ async def test_what_stays_the_same_is_told_once(fast: Polled) -> None:
     assert fast.changes == [{"ml/a"}]
 
 
-async def test_a_failing_registry_is_said_and_what_was_known_is_kept_apart(fast: Polled) -> None:
+async def test_a_failing_registry_is_said_and_so_is_its_end(fast: Polled) -> None:
     fast.poll.want("ml/a", "fraud", CHAMPION)
     await until(lambda: fast.number() == "1")
     fast.registry.fail(Reason.REGISTRY_FAILING)
     await until(lambda: fast.reason() == Reason.REGISTRY_FAILING)
-    known = fast.poll.last_known("fraud", CHAMPION)
-    assert known is not None
-    assert known.number == "1"
     fast.registry.fail(None)
     await until(lambda: fast.number() == "1")
     assert fast.changes == [{"ml/a"}] * 3
@@ -142,8 +138,6 @@ async def test_a_registry_that_hangs_keeps_nobody_and_is_too_old_in_the_end(slow
     assert slow.value("other") is None
     slow.clock.ahead = max(3 * LONG, OLDEST) + 1
     assert slow.reason() == Reason.REGISTRY_UNREACHABLE
-    known = slow.poll.last_known("fraud", CHAMPION)
-    assert known is not None
     slow.registry.release()
     await until(lambda: slow.value("other") is not None)
 
