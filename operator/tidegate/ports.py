@@ -82,6 +82,14 @@ class Prometheus(Protocol):
         ...
 
 
+class Logs(Protocol):
+    """What containers wrote. Never raises: what can't be read, or may not be, is nothing."""
+
+    async def last_line(self, namespace: str, pod: str, container: str, *, previous: bool) -> str:
+        """The last line of a container's log; with `previous`, of the one that ran before the present one."""
+        ...
+
+
 class Cluster(Protocol):
     """The Kubernetes API as the loop uses it. Errors are those of `tidegate.errors`."""
 

@@ -49,9 +49,10 @@ from tidegate.loop.standby import Standby
 from tidegate.loop.statuses import Statuses
 from tidegate.loop.telling import AlertLane
 from tidegate.loop.watchdog import Watchdog
+from tidegate.loop.words import LastWords
 from tidegate.loop.workers import Workers
 from tidegate.loop.world import World
-from tidegate.ports import Clock, Cluster, Evidence, Leases, Notifier, Prometheus, Registry
+from tidegate.ports import Clock, Cluster, Evidence, Leases, Logs, Notifier, Prometheus, Registry
 from tidegate.settings import NotifySettings, Settings, happenings
 from tidegate.telemetry import Metrics
 
@@ -73,6 +74,7 @@ class Operator:
         clock: Clock,
         leases: Leases,
         prometheus: Prometheus | None = None,
+        logs: Logs | None = None,
         notifiers: Sequence[Notifier] = (),
     ) -> None:
         self.prometheus = prometheus or NoPrometheus()
@@ -105,6 +107,7 @@ class Operator:
         )
         inbox = AlertInbox()
         self.matching = Matching(self.world)
+        self.words = LastWords(logs, on_read=self.queue.add)
         observer = Observer(
             world=self.world,
             clock=clock,
@@ -112,6 +115,7 @@ class Operator:
             evidence=self.evidence,
             presets=presets,
             alerts=inbox,
+            words=self.words,
         )
         events = EventRecorder(cluster=cluster, clock=clock, metrics=self.metrics, instance=socket.gethostname())
         self.notices = Notices(notifiers, clock=clock, metrics=self.metrics)
@@ -145,7 +149,7 @@ class Operator:
             routes=routes,
             plane=plane,
             statuses=statuses,
-            follower=Follower(evidence=self.evidence, registry=self.poll, world=self.world),
+            follower=Follower(evidence=self.evidence, registry=self.poll, world=self.world, words=self.words),
             reverts=self.reverts,
             announcer=announcer,
             queue=self.queue,
@@ -237,6 +241,7 @@ class Operator:
         await self.elector.release()
         await self.standby.close()
         await self.evidence.close()
+        await self.words.close()
         await self.notices.stop()
 
 
@@ -253,6 +258,7 @@ async def run(settings: Settings) -> None:
         registry=registry,
         evidence=evidence,
         prometheus=prometheus,
+        logs=cluster,
         clock=SteadyClock(),
         notifiers=receivers(NotifySettings()),
         leases=KubeLease(cluster, namespace=settings.lease_namespace or own_namespace(), name=settings.lease_name),

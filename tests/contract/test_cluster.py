@@ -12,7 +12,7 @@ from tests.fakes.cluster import FakeCluster
 from tidegate.adapters.kube import KubeCluster
 from tidegate.core.labels import MANAGED_BY, MANAGER
 from tidegate.errors import Conflict, Refused
-from tidegate.ports import Cluster
+from tidegate.ports import Cluster, Logs
 
 Change = Callable[[dict[str, Any]], None]
 
@@ -22,6 +22,7 @@ class Stage:
     """A cluster, a namespace of it, and somebody else's hands."""
 
     cluster: Cluster
+    logs: Logs
     namespace: str
     edit: Callable[[str, str, Change], None]
     put: Callable[[dict[str, Any]], None]
@@ -33,6 +34,7 @@ def stage(request: pytest.FixtureRequest) -> Stage:
         fake = FakeCluster(namespaces=frozenset({"ml"}))
         return Stage(
             cluster=fake,
+            logs=fake,
             namespace="ml",
             edit=lambda kind, name, change: void(fake.edit(kind, "ml", name, change)),
             put=lambda manifest: void(fake.put(manifest)),
@@ -48,7 +50,7 @@ def stage(request: pytest.FixtureRequest) -> Stage:
         server.kubectl("replace", "-f", "-", text=json.dumps(body))
 
     cluster = KubeCluster(request.getfixturevalue("kube_access"))
-    return Stage(cluster=cluster, namespace=namespace, edit=edit, put=put)
+    return Stage(cluster=cluster, logs=cluster, namespace=namespace, edit=edit, put=put)
 
 
 def void(_: object) -> None:
@@ -266,3 +268,8 @@ def pinned(manifest: dict[str, Any], read: dict[str, Any]) -> dict[str, Any]:
 def status_of(live: dict[str, Any], **status: object) -> dict[str, Any]:
     metadata = {field: live["metadata"][field] for field in ("name", "namespace", "uid")}
     return {"apiVersion": live["apiVersion"], "kind": live["kind"], "metadata": metadata, "status": status}
+
+
+async def test_a_log_that_cannot_be_read_is_empty_and_no_error(stage: Stage) -> None:
+    for previous in (False, True):
+        assert await stage.logs.last_line(stage.namespace, "nothing", "model", previous=previous) == ""

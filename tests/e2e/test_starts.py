@@ -22,8 +22,9 @@ def process_that_exits_0(site: Site) -> None:
         look = parked(site, traffic, second)
         assert trail.weights(second) == []
     assert look.parked[second]["reason"] == "Exited"
-    # Of a process that ended well the kubelet keeps no last line.
+    # Of a process that ended well the kubelet keeps no last line: it is read from the log.
     assert "exited with code 0" in look.condition("Ready")["message"]
+    assert "told to exit" in look.condition("Ready")["message"]
 
 
 def image_that_cannot_be_pulled(site: Site) -> None:

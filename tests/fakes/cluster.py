@@ -97,6 +97,8 @@ class FakeCluster:
         self._objects: dict[Key, Manifest] = {}
         self._applied: dict[Key, Manifest] = {}
         self._version = 0
+        #: The last line of a container's log by namespace, pod and container.
+        self.logs: dict[tuple[str, str, str], str] = {}
 
     # What the operator does.
 
@@ -153,6 +155,10 @@ class FakeCluster:
             # As the API server does: a uid is not looked at here.
             self._check_precondition(live, manifest, fields=("resourceVersion",))
             return self._store(key, {**_copy(live), "status": _copy(manifest.get("status", {}))})
+
+    async def last_line(self, namespace: str, pod: str, container: str, *, previous: bool) -> str:
+        await asyncio.sleep(0)
+        return self.logs.get((namespace, pod, container), "")
 
     async def emit(self, event: Manifest) -> None:
         await self.create(event)

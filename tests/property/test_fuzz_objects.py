@@ -31,9 +31,11 @@ from tidegate.core.report import report
 from tidegate.core.transition import transition
 from tidegate.core.values import Unavailable, VersionId
 from tidegate.errors import InvalidSpec
+from tidegate.loop.alerts import AlertInbox
 from tidegate.loop.follow import Follower
 from tidegate.loop.observe import Observer, Snapshot
 from tidegate.loop.reverts import wanted_revert
+from tidegate.loop.words import LastWords
 from tidegate.loop.world import World
 
 KEY = "ml/fraud"
@@ -142,10 +144,18 @@ def observed(bodies: list[dict[str, Any]], *, said: Judgement | Unavailable = NO
     registry: Any = Registry(scene().wanted)
     watch: Any = evidence
     clock = Clock(at=scene().at + after)
-    observer = Observer(world=world, clock=clock, registry=registry, evidence=watch, presets=PRESETS)
+    observer = Observer(
+        world=world,
+        clock=clock,
+        registry=registry,
+        evidence=watch,
+        presets=PRESETS,
+        alerts=AlertInbox(),
+        words=LastWords(None, print),
+    )
     snapshot = observer.snapshot(KEY)
     assert snapshot is not None
-    follower = Follower(evidence=watch, registry=registry, world=world)
+    follower = Follower(evidence=watch, registry=registry, world=world, words=LastWords(None, print))
     if isinstance(snapshot.plan, Plan):
         follower.follow(KEY, snapshot.body, snapshot.plan, snapshot.seen.record, snapshot.known)
     for spec in evidence.specs:

@@ -140,6 +140,16 @@ class KubeCluster:
         path = RESOURCES["Event"].path(event["metadata"]["namespace"])
         await self._request("POST", path, body=event, query=_CREATED, headers=_JSON)
 
+    async def last_line(self, namespace: str, pod: str, container: str, *, previous: bool) -> str:
+        """The last line of a container's log, cut to a kilobyte; empty where it can't be read."""
+        url = f"{self._access.server}{RESOURCES['Pod'].path(namespace, pod)}/log"
+        query = {"container": container, "tailLines": "1", "limitBytes": "1024", "previous": str(previous).lower()}
+        try:
+            status, text = await self._exchange("GET", url, params=query)
+        except (aiohttp.ClientError, TimeoutError, OSError):
+            return ""
+        return "" if status >= _BAD else text.decode("utf-8", "replace").strip()
+
     async def _request(
         self,
         method: str,

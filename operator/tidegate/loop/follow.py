@@ -11,6 +11,7 @@ from tidegate.core.record import Record
 from tidegate.core.values import Revision
 from tidegate.loop.evidence import EvidenceWatch, Side, Spec
 from tidegate.loop.registry import RegistryPoll
+from tidegate.loop.words import LastWords
 from tidegate.loop.world import World
 from tidegate.ports import Manifest, PodTarget
 
@@ -18,7 +19,8 @@ from tidegate.ports import Manifest, PodTarget
 class Follower:
     """Starts and stops what runs beside the passes."""
 
-    def __init__(self, *, evidence: EvidenceWatch, registry: RegistryPoll, world: World) -> None:
+    def __init__(self, *, evidence: EvidenceWatch, registry: RegistryPoll, world: World, words: LastWords) -> None:
+        self._words = words
         self._evidence = evidence
         self._registry = registry
         self._world = world
@@ -26,6 +28,9 @@ class Follower:
     def follow(self, key: str, body: Manifest, plan: Plan, record: Record, known: Known) -> None:
         """Read the pods of both revisions while a rollout is under way, and of nobody otherwise."""
         rollout = record.rollout
+        if rollout is not None:
+            pods = self._world.owned("Pod", key)
+            self._words.ask(key, (pod for pod in pods if revision_label(pod) == rollout.canary.name))
         if rollout is None or rollout.verdict is not None or record.stable is None:
             self._evidence.stop(key)
             return

@@ -26,6 +26,7 @@ from tidegate.errors import InvalidSpec, UnreadableRecord
 from tidegate.loop.alerts import AlertInbox
 from tidegate.loop.evidence import EvidenceWatch
 from tidegate.loop.registry import RegistryPoll
+from tidegate.loop.words import LastWords
 from tidegate.loop.world import World
 from tidegate.ports import Clock, Manifest
 
@@ -69,8 +70,10 @@ class Observer:
         evidence: EvidenceWatch,
         presets: PresetConfig,
         alerts: AlertInbox,
+        words: LastWords,
     ) -> None:
         self._world = world
+        self._words = words
         self._clock = clock
         self._registry = registry
         self._evidence = evidence
@@ -183,7 +186,7 @@ class Observer:
 
     def _revisions(self, key: str) -> Mapping[str, Any]:
         return facts_by_revision(
-            pods=self._world.owned("Pod", key),
+            pods=self._words.told(self._world.owned("Pod", key)),
             slices=self._world.owned("EndpointSlice", key),
             deployments=self._world.owned("Deployment", key),
             scaled=self._world.scaled(key),

@@ -54,6 +54,7 @@ EVERYTHING: Mapping[str, Any] = {
     "serviceAccount.annotations": {"example.com/why": "because"},
     "rbac.create": False,
     "rbac.aggregate": False,
+    "rbac.podLogs": False,
     "resources": {"requests": {"cpu": "1", "memory": "1Gi"}, "limits": {"memory": "1Gi"}},
     "podLabels": {"team": "ml"},
     "podAnnotations": {"example.com/note": "hello"},

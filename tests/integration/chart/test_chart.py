@@ -311,6 +311,7 @@ def used() -> set[tuple[str, str, str]]:
         may(ROUTE_KIND, "create", "patch"),
         may(KIND, "patch", subresource="/status"),
         may("Event", "create", "patch"),
+        may("Pod", "get", subresource="/log"),
     )
 
 
@@ -318,6 +319,12 @@ def test_rights_are_what_the_code_uses_and_no_more(helm: Helm) -> None:
     roles = [item for item in helm.render({"rbac.aggregate": False}) if item["kind"] == "ClusterRole"]
     assert len(roles) == 1
     assert granted(roles[0]["rules"]) == used()
+
+
+def test_without_logs_the_operator_may_read_none(helm: Helm) -> None:
+    items = helm.render({"rbac.aggregate": False, "rbac.podLogs": False})
+    (role,) = (item for item in items if item["kind"] == "ClusterRole")
+    assert used() - granted(role["rules"]) == {("", "pods/log", "get")}
 
 
 def test_rights_in_a_namespace_are_the_same(helm: Helm) -> None:

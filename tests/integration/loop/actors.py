@@ -25,7 +25,8 @@ def version_of(revision: str) -> str:
 class Kubelet:
     """Deployment controller, scheduler, kubelet and endpoint controller in one.
 
-    `moods` says by version how its pods do: ready, never, unschedulable, image, artifact or exits.
+    `moods` says by version how its pods do: ready, never, unschedulable, image, artifact, exits or silent (exits and
+    says nothing).
     """
 
     def __init__(self, hands: Hands, boot: float = BOOT) -> None:
@@ -162,14 +163,15 @@ class Kubelet:
             container |= {"started": True, "state": {"running": {"startedAt": "2026-01-01T00:00:00Z"}}}
         elif mood == "image":
             container["state"] = {"waiting": {"reason": "ImagePullBackOff", "message": "no such image"}}
-        elif mood == "exits":
-            ended = {"exitCode": 0, "reason": "Completed", "message": "nothing to serve"}
+        elif mood in {"exits", "silent"}:
+            words = {"message": "nothing to serve"} if mood == "exits" else {}
+            ended = {"exitCode": 0, "reason": "Completed", **words}
             container |= {"restartCount": 2, "state": {"waiting": {"reason": "CrashLoopBackOff"}}}
             container["lastState"] = {"terminated": ended}
         elif mood == "unschedulable":
             words = "0/1 nodes are available: 1 Insufficient cpu."
             scheduled = {"type": "PodScheduled", "status": "False", "reason": "Unschedulable", "message": words}
-        running = mood in {"ready", "never", "exits"}
+        running = mood in {"ready", "never", "exits", "silent"}
         status: dict[str, Any] = {
             "phase": "Running" if running else "Pending",
             "conditions": [{"type": "Ready", "status": "True" if mood == "ready" else "False"}, scheduled],

@@ -17,7 +17,7 @@ from tests.integration.loop.line import Line
 
 from tidegate.core.labels import KIND, ROUTE_KIND
 from tidegate.core.manifests import CHILD_KINDS
-from tidegate.ports import Cluster, Manifest
+from tidegate.ports import Cluster, Logs, Manifest
 from tidegate.settings import Settings
 from tidegate.wiring import Operator
 
@@ -98,9 +98,10 @@ class Stage:
     PATIENCE = 0.1
     LONG = 900.0
 
-    def __init__(self, cluster: Cluster, hands: Hands, *, latency: float = 0.0) -> None:
+    def __init__(self, cluster: Cluster, hands: Hands, *, latency: float = 0.0, logs: Logs | None = None) -> None:
         self.cluster = cluster
         self.hands = hands
+        self.logs = logs
         self.registry = FakeRegistry()
         self.evidence = FakeEvidence()
         self.kubelet = Kubelet(hands)
@@ -140,6 +141,7 @@ class Stage:
             registry=self.registry,
             evidence=self.evidence,
             clock=self.clock,
+            logs=self.logs,
             notifiers=self.notifiers,
             # There is one replica here, so that the lease is free at once.
             leases=FakeLeases(),
@@ -374,7 +376,7 @@ class FakeStage(Stage):
 
     def __init__(self, lag: float = 0.01) -> None:
         self.memory = FakeCluster()
-        super().__init__(self.memory, FakeHands(self.memory, "ml"), latency=0.004)
+        super().__init__(self.memory, FakeHands(self.memory, "ml"), latency=0.004, logs=self.memory)
         self.lag = lag
         self.memory.watchers.append(self._happened)
         self._heard: list[tuple[str, Manifest]] = []

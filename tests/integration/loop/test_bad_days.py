@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 from tests.fakes.cluster import conflict_every
-from tests.integration.loop.stage import Look, Stage
+from tests.integration.loop.stage import FakeStage, Look, Stage
 
 from tidegate.core.labels import KIND, ROUTE_KIND
 from tidegate.core.reasons import Reason
@@ -279,3 +279,17 @@ async def test_ones_own_changes_of_the_spec_are_no_hand_edits(stage: Stage) -> N
     assert [event["note"] for event in await stage.events() if event["reason"] == "PutBack"] == []
     assert len(await stage.hands.all("Deployment")) == 1
     await stage.quiet()
+
+
+async def test_of_a_process_that_ends_well_and_serves_nothing_the_logs_last_line_is_told(stage: Stage) -> None:
+    assert isinstance(stage, FakeStage)
+    await stage.serve()
+    stage.kubelet.moods["2"] = "silent"
+    second = stage.point()
+    await stage.until_kind("Pod", 3)
+    for pod in await stage.kubelet.pods(second):
+        stage.memory.logs["ml", pod["metadata"]["name"], "model"] = "no model to serve, good bye"
+    look = await stage.until(lambda look: "good bye" in look.condition("Ready").get("message", ""), "its last words")
+    assert "exited with code 0: no model to serve, good bye" in look.condition("Ready")["message"]
+    await stage.until(lambda look: second in look.parked, "parked")
+    assert (await stage.look()).parked[second]["reason"] == "Exited"

@@ -238,3 +238,28 @@ async def test_a_token_is_read_anew_for_each_request(start: Start) -> None:
     await access.close()
     await server.close()
     assert tokens == [None, "Bearer one", "Bearer two"]
+
+
+async def test_the_last_line_of_a_log_is_asked_for_by_itself_and_cut(start: Start) -> None:
+    seen: dict[str, Any] = {}
+
+    async def serve(request: web.Request) -> web.Response:
+        seen.update(path=request.path, query=dict(request.query))
+        return web.Response(text="no model to serve\n")
+
+    cluster = await start(serve)
+
+    assert await cluster.last_line("ml", "a", "model", previous=True) == "no model to serve"
+    query = {"container": "model", "tailLines": "1", "limitBytes": "1024", "previous": "true"}
+    assert seen == {"path": "/api/v1/namespaces/ml/pods/a/log", "query": query}
+
+
+@pytest.mark.parametrize("answer", [400, 403, 404, 500, None])
+async def test_a_log_that_cannot_be_read_is_nothing(start: Start, answer: int | None) -> None:
+    async def serve(request: web.Request) -> web.Response:
+        if answer is None:
+            assert request.transport is not None
+            request.transport.close()
+        return web.json_response(status("may not"), status=answer or 200)
+
+    assert await (await start(serve)).last_line("ml", "a", "model", previous=False) == ""
