@@ -72,8 +72,9 @@ class Follower:
         )
 
     def _diverted(self, key: str, revision: str) -> bool:
-        services = (body for body in self._world.owned("Service", key) if revision_label(body) == revision)
-        return any(body["spec"].get("selector", {}).get(REVISION) != revision for body in services)
+        """Whether the revision's Service selects other pods, whoever made it so."""
+        service = self._world.get("Service", f"{key.partition('/')[0]}/{revision}")
+        return service is not None and (service["spec"].get("selector") or {}).get(REVISION) != revision
 
     def _targets(self, key: str, revision: str, kept: Frozen) -> Callable[[], Sequence[PodTarget]]:
         metrics = kept.metrics
