@@ -2,11 +2,14 @@
 
 import argparse
 import json
+import os
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from tidegate import VERSION
+from tidegate.core.labels import API_VERSION
 from tidegate.plugin import lint as rules
 from tidegate.plugin import view
 from tidegate.plugin.actions import intent
@@ -64,8 +67,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     except BrokenPipeError:
-        # Whoever read it has enough. Python would complain once more at exit.
-        sys.stdout = None
+        # Whoever read it has enough. Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     return code
 
@@ -73,18 +76,20 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="kubectl tidegate",
+        allow_abbrev=False,
         description="See and steer the rollouts of ModelDeployments.",
         epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    parser.add_argument("--version", action="version", version=f"kubectl tidegate {VERSION}, for {API_VERSION}")
     verbs = parser.add_subparsers(metavar="VERB", required=True)
     access = _access()
     shown = argparse.ArgumentParser(add_help=False)
     shown.add_argument("-o", "--output", choices=["json"], help="print JSON")
 
-    def verb(name: str, about: str, run: Callable[[argparse.Namespace], int], **more: Any) -> argparse.ArgumentParser:
+    def verb(name: str, about: str, run: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:
         parents = [shown] if name == "lint" else [access, shown]
-        made = verbs.add_parser(name, help=about, description=about, parents=parents, **more)
+        made = verbs.add_parser(name, help=about, description=about, parents=parents, allow_abbrev=False)
         made.set_defaults(run=run, verb=name)
         return made
 

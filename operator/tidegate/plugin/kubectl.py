@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import IO, Any
 
 from tidegate.core.labels import GROUP
-from tidegate.plugin.failures import Failure, Missing, from_kubectl
+from tidegate.plugin.failures import Failure, Lost, Missing, from_kubectl
 
 #: By group, so that another group's kind of the same name is not meant.
 RESOURCE = f"modeldeployments.v1alpha1.{GROUP}"
@@ -112,6 +112,8 @@ def _events(process: subprocess.Popen[str], said: IO[str]) -> Iterator[tuple[str
     if process.stdout is None:
         raise AssertionError("a pipe was asked for")
     for event in objects(iter(process.stdout.readline, "")):
+        if event["type"] == "ERROR":  # such as: what was asked for is too old by now
+            raise Lost(str(event["object"].get("message", "the API server ended the watch")))
         yield event["type"], event["object"]
     if process.wait() != 0:
         said.seek(0)

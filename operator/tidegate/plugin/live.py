@@ -86,12 +86,12 @@ class _Screen:
     def draw(self, known: dict[str, Body], _body: Body) -> None:
         """Draw in the place of what was drawn before. Lines that would wrap, or scroll away, are cut."""
         now = datetime.now(tz=UTC)
-        bodies = [known[key] for key in sorted(known)]
+        columns, rows = shutil.get_terminal_size()
+        bodies = [known[key] for key in sorted(known)[:rows]]
         if self._single:
             lines = [text for body in bodies for text in view.detail(body, now)]
         else:
             lines = view.table(bodies, now, everywhere=self._everywhere)
-        columns, rows = shutil.get_terminal_size()
         shown = [text[: columns - 1] for text in [*lines, f"at {now:%H:%M:%S} UTC, Ctrl-C ends"][: rows - 1]]
         up = _UP.format(self._drawn) if self._drawn else ""
         print(up + "\n".join(shown), flush=True)

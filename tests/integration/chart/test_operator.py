@@ -4,11 +4,13 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -47,10 +49,13 @@ def kubeconfig(cluster: LightCluster, directory: Path) -> Path:
 
 
 @contextmanager
-def operator(items: list[dict[str, Any]], config: Path, log: Path) -> Iterator[str]:
+def operator(items: list[dict[str, Any]], config: Path, log: Path, secrets: dict[str, str]) -> Iterator[str]:
     """The program under the variables of the rendered Deployment; gives its URL, and sees it end well."""
     (container,) = only(items, "Deployment")["spec"]["template"]["spec"]["containers"]
-    variables = {entry["name"]: entry["value"] for entry in container["env"]}
+    variables = {entry["name"]: entry["value"] for entry in container["env"] if "value" in entry}
+    # As the kubelet does: a key that the Secret lacks is no variable.
+    references = {e["name"]: e["valueFrom"]["secretKeyRef"]["key"] for e in container["env"] if "valueFrom" in e}
+    variables |= {name: secrets[key] for name, key in references.items() if key in secrets}
     port = str(free_port())
     variables |= {"TIDEGATE_HTTP_HOST": "127.0.0.1", "TIDEGATE_HTTP_PORT": port, "KUBECONFIG": str(config)}
     kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
@@ -86,6 +91,51 @@ def ready(url: str) -> bool:
             return bool(answer.status == 200)
     except (urllib.error.URLError, OSError):
         return False
+
+
+class Receiver(ThreadingHTTPServer):
+    """Takes what is posted to it."""
+
+    def __init__(self) -> None:
+        self.taken: list[tuple[str, Any]] = []
+        super().__init__(("127.0.0.1", 0), _Taking)
+
+    def addresses(self) -> dict[str, str]:
+        """The Secret that the chart's value names."""
+        url = f"http://127.0.0.1:{self.server_port}"
+        return {"CLOUDEVENTS_URL": f"{url}/events", "SLACK_URL": f"{url}/services/T0/B0/hush"}
+
+    def events(self) -> list[tuple[str, str]]:
+        bodies = [body for path, body in self.taken if path == "/events"]
+        return [(body["type"].rpartition(".")[2], body["data"]["version"]) for body in bodies]
+
+    def messages(self) -> list[str]:
+        return [body["text"] for path, body in self.taken if path == "/services/T0/B0/hush"]
+
+
+class _Taking(BaseHTTPRequestHandler):
+    server: Receiver
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.taken.append((self.path, body))
+        self.send_response(202)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def receiver() -> Iterator[Receiver]:
+    with Receiver() as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
 
 
 class Team:
@@ -164,17 +214,18 @@ def replace_version(people: RegistryEditor, model: str, team: Team, log: Path) -
 
 
 @pytest.mark.parametrize("scoped", [False, True], ids=["cluster-wide", "namespaced"])
-def test_a_version_and_its_successor_are_brought_up_under_the_charts_rights(
-    cluster: LightCluster, helm: Helm, registry: MlflowServer, tmp_path: Path, scoped: bool
+def test_a_version_and_its_successor_are_brought_up_under_the_charts_rights_and_told_of(
+    *, cluster: LightCluster, helm: Helm, registry: MlflowServer, receiver: Receiver, tmp_path: Path, scoped: bool
 ) -> None:
     namespace = f"rights-{'namespaced' if scoped else 'all'}"
     values = {"registry.uri": registry.url, "registry.interval": 0.5, "namespaces": [namespace] if scoped else []}
-    items = helm.render(values)
+    items = helm.render({**values, "notifications.existingSecret": "receivers", "notifications.cluster": "it"})
     people, model = RegistryEditor(registry), f"{MODEL}-{namespace}"
     people.register(model)
     people.set_alias(model, "champion", people.add_version(model))
     log, team = tmp_path / "operator.log", Team(cluster, namespace)
-    with installed(cluster, items, namespace), operator(items, kubeconfig(cluster, tmp_path), log) as url:
+    told = receiver.addresses()
+    with installed(cluster, items, namespace), operator(items, kubeconfig(cluster, tmp_path), log, told) as url:
         wait_until(lambda: ready(url), "/readyz", log)
         cluster.kubectl("apply", "--server-side", "-f", "-", text=wish(model, namespace))
         for kind in ("controllerrevision", "service", "deployment"):
@@ -185,4 +236,8 @@ def test_a_version_and_its_successor_are_brought_up_under_the_charts_rights(
         reasons = {event["reason"] for event in team.get("events.events.k8s.io")}
     assert seen == 1
     assert "Superseded" in reasons
-    assert "forbidden" not in log.read_text().lower()
+    assert receiver.events() == [("started", "1"), ("reverted", "1"), ("started", "2")]
+    assert all(f"version {number} of {model}" in t for t, number in zip(receiver.messages(), "112", strict=True))
+    said = log.read_text()
+    assert "forbidden" not in said.lower()
+    assert "hush" not in said

@@ -26,6 +26,11 @@ class Output:
         self._descriptor = descriptor
         self.text = ""
 
+    def close(self) -> None:
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
     def until(self, said: Callable[[str], bool], what: str) -> str:
         deadline = time.monotonic() + PATIENCE
         while not said(self.text):
@@ -55,12 +60,13 @@ def watching(person: Person, *arguments: str, terminal: bool) -> Iterator[tuple[
         env=environment,
     )
     os.close(theirs)
+    output = Output(ours)
     try:
-        yield process, Output(ours)
+        yield process, output
     finally:
         process.kill()
         process.wait()
-        os.close(ours)
+        output.close()
         if process.stderr is not None:
             process.stderr.close()
 
@@ -107,6 +113,17 @@ def test_programs_get_one_object_a_line_and_a_lost_connection_repeats_none(place
         text = output.until(lambda text: text.count("\n") >= 2, "the next, by another connection")
         assert child_of(process) not in {child, None}
     assert [json.loads(line)["status"]["weight"] for line in text.splitlines()] == [25, 50]
+
+
+def test_a_reader_that_has_enough_ends_it_without_a_word(place: Place) -> None:
+    place.apply(**rolling(25))
+    with watching(place.viewer, place.name, terminal=False) as (process, output):
+        output.until(lambda text: "25%" in text, "25%")
+        output.close()
+        place.status(**rolling(50))
+        assert process.wait(PATIENCE) == 0
+        assert process.stderr is not None
+        assert process.stderr.read() == b""
 
 
 def test_an_object_that_is_deleted_ends_it(place: Place) -> None:

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 from tests.plugin import SHEBANG, START, bundle
 
+from tidegate import VERSION
+
 
 @pytest.fixture(scope="module")
 def plugin(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -27,6 +29,10 @@ def test_it_runs_on_the_standard_library_alone(plugin: Path) -> None:
     done = run(plugin, "--help")
     assert (done.returncode, done.stderr) == (0, "")
     assert "exit codes" in done.stdout
+
+
+def test_it_says_its_version_and_that_of_the_resource(plugin: Path) -> None:
+    assert run(plugin, "--version").stdout == f"kubectl tidegate {VERSION}, for tidegate.dev/v1alpha1\n"
 
 
 def test_without_kubectl_it_says_so(plugin: Path) -> None:

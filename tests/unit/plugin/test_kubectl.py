@@ -1,11 +1,12 @@
 """What kubectl prints, in parts of any size, and what its complaints mean."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from tidegate.plugin.failures import Declined, Denied, Failure, Lost, Missing, Usage, from_kubectl
-from tidegate.plugin.kubectl import objects
+from tidegate.plugin.kubectl import Kubectl, objects
 
 BODIES = [{"a": {"b": "}{"}}, {"c": [1, 2]}, {}]
 TEXT = "\n".join(json.dumps(body, indent=4) for body in BODIES) + "\n"
@@ -58,3 +59,15 @@ def test_a_complaint_of_kubectl_has_a_meaning_and_keeps_its_words(
     failure = from_kubectl(said)
     assert (type(failure), failure.code) == (kind, code)
     assert words in str(failure)
+
+
+def test_a_watch_that_the_api_server_ends_is_a_lost_connection(tmp_path: Path) -> None:
+    gone = {"type": "ERROR", "object": {"kind": "Status", "message": "too old resource version"}}
+    events = [{"type": "ADDED", "object": {"metadata": {"name": "fraud"}}}, gone]
+    program = tmp_path / "kubectl"
+    program.write_text("#!/bin/sh\ncat <<'EOF'\n" + "\n".join(json.dumps(event) for event in events) + "\nEOF\n")
+    program.chmod(0o755)
+    with Kubectl(program=str(program)).watching("fraud") as found:
+        assert next(found) == ("ADDED", {"metadata": {"name": "fraud"}})
+        with pytest.raises(Lost, match="too old resource version"):
+            next(found)
