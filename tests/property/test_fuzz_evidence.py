@@ -88,7 +88,7 @@ def garbled(draw: st.DrawFn, page: str) -> str:
 
 
 @given(st.data())
-@fuzzed(60)
+@fuzzed(25)
 def test_a_garbled_page_is_a_missing_one_unless_it_says_itself_that_requests_failed(data: st.DataObject) -> None:
     trial = Trial()
     trial.good(5)
@@ -106,7 +106,7 @@ def test_a_garbled_page_is_a_missing_one_unless_it_says_itself_that_requests_fai
 
 
 @given(st.data())
-@fuzzed(60)
+@fuzzed(25)
 def test_no_page_promotes_that_does_not_say_that_enough_requests_went_well(data: st.DataObject) -> None:
     trial = Trial()
     trial.good(5)
@@ -121,7 +121,7 @@ def test_no_page_promotes_that_does_not_say_that_enough_requests_went_well(data:
 
 
 @given(st.binary(max_size=300))
-@fuzzed(60)
+@fuzzed(25)
 def test_bytes_are_no_evidence(junk: bytes) -> None:
     trial = Trial()
     trial.good(5)
@@ -138,7 +138,7 @@ def saved() -> dict[str, Any]:
 
 
 @given(st.data())
-@fuzzed(120)
+@fuzzed(40)
 def test_a_saved_state_that_somebody_wrote_is_gone_on_with_or_begun_anew_and_never_blinds(data: st.DataObject) -> None:
     whole = saved()
     keep = frozenset({("canary",), ("attempt",), ("weight",)})

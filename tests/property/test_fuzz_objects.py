@@ -216,7 +216,7 @@ KINDS = ("Pod", "EndpointSlice", "Deployment", "Service", "ConfigMap", "Controll
 
 @pytest.mark.parametrize("kind", KINDS)
 @given(data=st.data())
-@fuzzed(60)
+@fuzzed(25)
 def test_a_bent_object_ends_no_pass_and_raises_no_weight(kind: str, data: st.DataObject) -> None:
     place = data.draw(st.sampled_from(scene().of(kind)))
     bodies = damaged(place, data.draw(bent(scene().bodies[place], KEPT)))
@@ -227,7 +227,7 @@ def test_a_bent_object_ends_no_pass_and_raises_no_weight(kind: str, data: st.Dat
 
 @pytest.mark.parametrize("kind", ["Deployment", "Service", "ConfigMap", "ControllerRevision"])
 @given(data=st.data())
-@fuzzed(40)
+@fuzzed(15)
 def test_what_says_nothing_of_health_reverts_nothing(kind: str, data: st.DataObject) -> None:
     place = data.draw(st.sampled_from(scene().of(kind)))
     decision = carried_out(observed(damaged(place, data.draw(bent(scene().bodies[place], KEPT)))))
@@ -236,7 +236,7 @@ def test_what_says_nothing_of_health_reverts_nothing(kind: str, data: st.DataObj
 
 
 @given(data=st.data())
-@fuzzed(80)
+@fuzzed(30)
 def test_the_data_of_a_controllerrevision_is_believed_or_not_but_ends_no_pass(data: st.DataObject) -> None:
     place = data.draw(st.sampled_from(scene().of("ControllerRevision")))
     body = scene().bodies[place]
@@ -246,7 +246,7 @@ def test_the_data_of_a_controllerrevision_is_believed_or_not_but_ends_no_pass(da
 
 
 @given(data=st.data())
-@fuzzed(80)
+@fuzzed(30)
 def test_a_record_that_somebody_wrote_is_read_or_nothing_is_concluded(data: st.DataObject) -> None:
     (place,) = scene().of(ROUTE_KIND)
     body = scene().bodies[place]
@@ -266,7 +266,7 @@ def test_a_record_that_somebody_wrote_is_read_or_nothing_is_concluded(data: st.D
 
 
 @given(st.data())
-@fuzzed(150)
+@fuzzed(60)
 def test_any_spec_is_a_plan_or_names_its_fields(data: st.DataObject) -> None:
     (place,) = scene().of(KIND)
     body = scene().bodies[place]
@@ -284,7 +284,7 @@ def test_any_spec_is_a_plan_or_names_its_fields(data: st.DataObject) -> None:
 
 
 @given(st.data())
-@fuzzed(80)
+@fuzzed(30)
 def test_a_spec_that_became_nonsense_takes_weight_away_at_most(data: st.DataObject) -> None:
     (place,) = scene().of(KIND)
     body = scene().bodies[place]

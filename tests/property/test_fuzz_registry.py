@@ -61,7 +61,7 @@ def test_a_whole_answer_is_a_version_for_every_pointer(registry: MlflowRegistry,
 
 
 @given(data=st.data())
-@fuzzed(80)
+@fuzzed(30)
 def test_a_damaged_answer_names_a_number_that_it_holds_or_none(
     registry: MlflowRegistry, server: Scripted, data: st.DataObject
 ) -> None:
