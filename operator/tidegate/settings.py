@@ -55,6 +55,9 @@ class Settings(BaseSettings):
     alerts_audience: str = Field(
         default="", description="Audience that tokens of ServiceAccounts must have; empty: the API server's own."
     )
+    alerts_from_prometheus: bool = Field(
+        default=False, description="Whether the alerts that fire are read from Prometheus, every 5 s."
+    )
     log_format: Literal["json", "console"] = Field(default="json", description="How log lines look.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least level logged.")
     api_timeout: Annotated[float, Field(gt=0, le=60)] = Field(

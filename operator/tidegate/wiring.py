@@ -39,6 +39,7 @@ from tidegate.loop.lease import Elector
 from tidegate.loop.metered import MeteredEvidence, MeteredPrometheus, MeteredRegistry
 from tidegate.loop.notices import Notices
 from tidegate.loop.observe import Observer
+from tidegate.loop.polled import PolledAlerts
 from tidegate.loop.queue import WorkQueue
 from tidegate.loop.reconcile import Reconciler
 from tidegate.loop.registry import RegistryPoll
@@ -143,6 +144,18 @@ class Operator:
         self.alerts = AlertLane(
             inbox=inbox, observer=observer, reverts=self.reverts, metrics=self.metrics, look=self._told
         )
+        self.polled = (
+            PolledAlerts(
+                prometheus=MeteredPrometheus(self.prometheus, self.metrics),
+                lane=self.alerts,
+                matching=self.matching,
+                observer=observer,
+                world=self.world,
+                clock=clock,
+            )
+            if settings.alerts_from_prometheus
+            else None
+        )
         self.reconciler = Reconciler(
             observer=observer,
             children=Children(cluster=leading, world=self.world),
@@ -225,6 +238,8 @@ class Operator:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self.poll.run())
                 group.create_task(self.workers.run())
+                if self.polled is not None:
+                    group.create_task(self.polled.run())
         finally:
             self.queue.shut()
             await self.evidence.close()

@@ -42,6 +42,7 @@ EVERYTHING: Mapping[str, Any] = {
     "alerts.existingSecret": "alert-tokens",
     "alerts.reviews": True,
     "alerts.audience": "tidegate",
+    "alerts.fromPrometheus": True,
     "alerts.from": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "alerting"}}}],
     "alerts.prometheusRule.enabled": True,
     "alerts.prometheusRule.labels": {"release": "prometheus"},

@@ -256,6 +256,7 @@ def test_values_arrive_in_the_settings(helm: Helm, monkeypatch: pytest.MonkeyPat
         alerts_token_file="/etc/tidegate/alerts/token",
         alerts_reviews=True,
         alerts_audience="tidegate",
+        alerts_from_prometheus=True,
         workers=16,
         http_host="::",
         http_port=9090,

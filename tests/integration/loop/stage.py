@@ -9,6 +9,7 @@ from tests.fakes.cluster import FakeCluster, Fault, Write
 from tests.fakes.evidence import FakeEvidence
 from tests.fakes.leases import FakeLeases
 from tests.fakes.notifier import FakeNotifier
+from tests.fakes.prometheus import FakePrometheus
 from tests.fakes.registry import FakeRegistry
 from tests.integration.loop.actors import Gateway, Kubelet, Traffic, backends, version_of
 from tests.integration.loop.books import Books
@@ -117,6 +118,7 @@ class Stage:
         self.operator: Operator | None = None
         self.line: Line | None = None
         self.lives = 0
+        self.prometheus: FakePrometheus | None = None
         self.notifiers: list[FakeNotifier] = []
         self.writes: list[Write] = []
         self.blind = False
@@ -143,6 +145,7 @@ class Stage:
             clock=self.clock,
             logs=self.logs,
             notifiers=self.notifiers,
+            prometheus=self.prometheus,
             # There is one replica here, so that the lease is free at once.
             leases=FakeLeases(),
         )
