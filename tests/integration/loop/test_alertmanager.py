@@ -32,7 +32,8 @@ def rule(stage: RealStage, *, fires: bool) -> dict[str, Any]:
 async def monitoring(real: RealStage, tmp_path: Path) -> AsyncIterator[Monitoring]:
     """Prometheus and Alertmanager, told of the operator that leads."""
     (tmp_path / "token").write_text(TOKEN)
-    await real.serve()
+    # A minute of the machine's time, at the pace of this operator's clock.
+    await real.serve(real.manifest(rollout={"weights": [25, 100], "hold": "300s"}))
     assert real.operator is not None
     server = IntakeServer(
         host="127.0.0.1",
