@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
-from tests.bench import denied, handover, idle, revert, route
+from tests.bench import alert, denied, handover, idle, revert, route
 from tests.bench.figures import Figure, table
 from tests.bench.stage import Stage, stage
 
@@ -25,6 +25,7 @@ BENCHMARKS: Mapping[str, Benchmark] = {
     "revert_250ms": partial(_revert, "250ms", 0.6, 1.2),
     "route_write": lambda on, trials: route.measure(on, trials=trials),
     "revert_route_denied": lambda on, trials: denied.measure(on, trials=trials),
+    "alert": lambda on, trials: alert.measure(on, trials=trials),
     "idle_1000": lambda on, _: idle.measure(on),
 }
 

@@ -52,7 +52,7 @@ class StalledError(Exception):
     """The load driver sent nothing for a while, so that nobody knows who would have answered."""
 
 
-def _gone(answers: list[Answer], backend: str, since: float) -> float:
+def gone(answers: list[Answer], backend: str, since: float) -> float:
     """Milliseconds from `since` to the last answer of a backend.
 
     Raises:
@@ -67,7 +67,7 @@ def _gone(answers: list[Answer], backend: str, since: float) -> float:
     return 1000 * seconds
 
 
-def _repeated(count: int, trial: Callable[[], Sample], note: Callable[[str], None]) -> list[Sample]:
+def repeated(count: int, trial: Callable[[], Sample], note: Callable[[str], None]) -> list[Sample]:
     """That many samples; a trial in which the driver stalled is made again, at most as many more times."""
     samples: list[Sample] = []
     for _ in range(2 * count):
@@ -98,9 +98,9 @@ def _aborts(stage: Stage, trials: int) -> tuple[list[float], list[float]]:
             time.sleep(WATCHED + STALL)
             answers, moment = traffic.answers(), _decided(subject, attempt)
             subject.retry(attempt)
-            return _gone(answers, attempt.revision, moment), _gone(answers, attempt.revision, told)
+            return gone(answers, attempt.revision, moment), gone(answers, attempt.revision, told)
 
-        samples = _repeated(trials, trial, stage.progress.note)
+        samples = repeated(trials, trial, stage.progress.note)
         traffic.stop()
         answers = traffic.answers()
     if spoilt := stray(answers, "", bad=()):
@@ -137,7 +137,7 @@ class Floor:
     def trials(self, count: int) -> list[float]:
         """Milliseconds from just before a lone write to the last answer of the backend that lost its weight."""
         with Traffic(self._access, f"{FLOOR}.example.com", rate=RATE) as traffic:
-            return _repeated(count, lambda: self._trial(traffic), self._note)
+            return repeated(count, lambda: self._trial(traffic), self._note)
 
     def remove(self) -> None:
         """Take everything away, not waiting for it."""
@@ -152,7 +152,7 @@ class Floor:
         moment = time.time()
         self._editor.patch(self._path, {"spec": {"rules": _rules(0)}})
         time.sleep(WATCHED + STALL)
-        return _gone(traffic.answers(), "goes", moment)
+        return gone(traffic.answers(), "goes", moment)
 
 
 def _rules(weight: int) -> list[dict[str, Any]]:

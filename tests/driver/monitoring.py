@@ -127,7 +127,7 @@ class Monitoring:
         access: Access | None = None,
     ) -> None:
         self._directory = directory
-        self._access = access
+        self.access = access
         self._rules = list(rules)
         self._receivers = list(receivers)
         self._jobs: dict[str, dict[str, Any]] = {}
@@ -216,13 +216,13 @@ class Monitoring:
 
     def publish(self) -> Mapping[str, str]:
         """Make Services `prometheus` and `alertmanager` in the namespace `monitoring`; their URLs for pods, by name."""
-        if self._access is None:
+        if self.access is None:
             raise AssertionError("there is no cluster to publish in")
         servers = {"prometheus": self.prometheus, "alertmanager": self.alertmanager}
         objects: list[dict[str, Any]] = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}]
         for name, server in servers.items():
             objects += _service(name, server.url)
-        self._access.apply(objects)
+        self.access.apply(objects)
         return {name: f"http://{name}.{NAMESPACE}.svc.cluster.local:{port}" for name, port in PORTS.items()}
 
     def _write(self) -> None:

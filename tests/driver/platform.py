@@ -12,6 +12,8 @@ from tests.driver import registry
 ROOT = Path(__file__).resolve().parents[2]
 NAMESPACE = "tidegate-system"
 RELEASE = "tidegate"
+#: Whoever shows this may tell the operator of alerts.
+ALERT_TOKEN = "a-token-of-the-tests-own"
 _T = TypeVar("_T")
 
 
@@ -33,7 +35,15 @@ def install_operator(access: Access, *settings: str, namespace: str = NAMESPACE)
         "registry.interval": "1",
         # Nobody is there but while a test brings it (tests.driver.monitoring), and nobody asks but its objects.
         "prometheus.url": "http://prometheus.monitoring.svc.cluster.local:9090",
+        "alerts.existingSecret": "alert-tokens",
     }
+    meta = {"name": "alert-tokens", "namespace": namespace}
+    access.apply(
+        [
+            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}},
+            {"apiVersion": "v1", "kind": "Secret", "metadata": meta, "stringData": {"token": ALERT_TOKEN}},
+        ]
+    )
     sets = [part for name, value in wanted.items() for part in ("--set", f"{name}={value}")]
     extra = [part for setting in settings for part in ("--set", setting)]
     chart = str(ROOT / "charts" / "tidegate")
@@ -46,6 +56,12 @@ def install_operator(access: Access, *settings: str, namespace: str = NAMESPACE)
     # The tag of a development image does not move: a newer one under it needs new pods.
     access.kubectl("rollout", "restart", f"deployment/{RELEASE}", "-n", namespace)
     access.kubectl("rollout", "status", f"deployment/{RELEASE}", "-n", namespace, "--timeout=120s")
+
+
+def alerts_url(access: Access, namespace: str = NAMESPACE) -> str:
+    """Where the operator takes alerts, by its Service's address: whichever replica that leads to."""
+    spec = access.get("service", RELEASE, namespace)["spec"]
+    return f"http://{spec['clusterIP']}:{spec['ports'][0]['port']}/alerts"
 
 
 def remove_operator(access: Access, namespace: str = NAMESPACE) -> None:

@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
 
 import pytest
 from tests.driver.monitoring import Monitoring, Receiver
+from tests.driver.shop import Shop, open_shop, rule
 from tests.integration.loop.test_api_server import RealStage, real
 
 from tidegate.adapters.tokens import TokenFile
@@ -19,18 +20,9 @@ pytestmark = pytest.mark.apiserver
 TOKEN = "a-token-that-nobody-guesses"
 
 
-def rule(stage: RealStage, *, fires: bool) -> dict[str, Any]:
-    return {
-        "alert": "HighErrorRate",
-        "expr": "vector(1) > 0" if fires else "vector(0) > 0",
-        "labels": {"namespace": stage.hands.namespace, "modeldeployment": "fraud"},
-        "annotations": {"summary": "8% errors"},
-    }
-
-
 @pytest.fixture
-async def monitoring(real: RealStage, tmp_path: Path) -> AsyncIterator[Monitoring]:
-    """Prometheus and Alertmanager, told of the operator that leads."""
+async def shop(real: RealStage, tmp_path: Path) -> AsyncIterator[Shop]:
+    """Watched by a Prometheus, whose Alertmanager tells the operator that leads."""
     (tmp_path / "token").write_text(TOKEN)
     # A minute of the machine's time, at the pace of this operator's clock.
     await real.serve(real.manifest(rollout={"weights": [25, 100], "hold": "300s"}))
@@ -46,28 +38,32 @@ async def monitoring(real: RealStage, tmp_path: Path) -> AsyncIterator[Monitorin
     await server.start()
     url = f"http://127.0.0.1:{server.port}/alerts/alertmanager"
     receivers = [Receiver(url=url, token=TOKEN), Receiver(url=url, token="another-token-of-nobody")]
-    made = await asyncio.to_thread(lambda: Monitoring(tmp_path, rules=[rule(real, fires=False)], receivers=receivers))
-    await asyncio.to_thread(made.start)
-    yield made
-    await asyncio.to_thread(made.stop)
+    with ExitStack() as stack:
+
+        def opened() -> Shop:
+            made = Monitoring(tmp_path, rules=[rule(real.hands.namespace, "fraud")], receivers=receivers)
+            stack.callback(made.stop)
+            made.start()
+            return stack.enter_context(open_shop(made))
+
+        yield await asyncio.to_thread(opened)
+        await asyncio.to_thread(stack.close)
     await server.stop()
 
 
-async def test_an_alert_takes_the_canary_off_and_its_end_lets_the_next_version_go(
-    real: RealStage, monitoring: Monitoring
-) -> None:
+async def test_an_alert_takes_the_canary_off_and_its_end_lets_the_next_version_go(real: RealStage, shop: Shop) -> None:
     real.books.by_hand = True
     second = await real.rolling(25)
-    await asyncio.to_thread(monitoring.configure, rules=[rule(real, fires=True)])
+    shop.badly()
     look = await real.until(lambda look: second not in look.weights, "off traffic", 60)
     look = await real.reverted(second, 60)
     assert look.rejected[second]["reason"] == "AlertFiring"
-    assert "8% errors" in look.rejected[second]["message"]
+    assert "conversion fell by half" in look.rejected[second]["message"]
     third = real.point()
     await real.until(lambda look: look.condition("Ready").get("reason") == "HeldByAlert", "held", 60)
-    await asyncio.to_thread(monitoring.configure, rules=[rule(real, fires=False)])
+    shop.well()
     await real.until(lambda look: look.weights.get(third, 0) > 0, "the hold is over", 60)
-    assert not (await real.look()).status.get("alerts")
+    await real.until(lambda look: not look.status.get("alerts"), "no longer shown", 60)
     assert not real.traffic.lost
     assert real.operator is not None
     metrics = real.operator.metrics.registry

@@ -1,0 +1,95 @@
+"""An alert is told: how long until the last answer of the canary; beside the bare floor of the same run."""
+
+import http.client
+import json
+import random
+import time
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlsplit
+
+from tests.bench.figures import Figure, Limit, percentile
+from tests.bench.moments import stray
+from tests.bench.route import KEPT, STALL, WATCHED, WEIGHT, Floor, gone, repeated
+from tests.bench.stage import Stage
+from tests.bench.subject import Attempt, Subject
+from tests.driver.platform import ALERT_TOKEN, alerts_url
+from tests.driver.traffic import tally
+
+#: Objects that are tried, and how many of them at a time: each trial waits most of its time.
+OBJECTS, TOGETHER = 20, 4
+#: Reverts of each object for one trial that is asked for: twenty trials are two hundred reverts.
+EACH = 0.5
+RATE = 60.0  # half of it on the canary
+SEED = 20261123
+MEDIAN, WORST, RATIO = 40.0, 100.0, 2.0  # milliseconds; times the floor's own p99
+_OK = 200
+
+
+def measure(stage: Stage, *, trials: int) -> list[Figure]:
+    """Milliseconds from just before an alert is sent to the canary's last answer."""
+    each = max(1, round(trials * EACH))
+    stage.progress.expect(2)
+    floor = Floor(stage)
+    with stage.progress.step(f"alert: {trials} lone writes"):
+        bare = floor.trials(trials)
+    with stage.progress.step(f"alert: {OBJECTS * each} alerts"), ThreadPoolExecutor(TOGETHER) as pool:
+        series = [pool.submit(_series, stage, number, each) for number in range(OBJECTS)]
+        samples = [sample for one in series for sample in one.result()]
+    floor.remove()
+    worst = max(WORST, RATIO * percentile(bare, 99))
+    limits = (Limit(value="p50", most=MEDIAN), Limit(value="p99", most=worst))
+    return [Figure(name="alert", unit="ms", samples=samples, floor=bare, limits=limits)]
+
+
+def _series(stage: Stage, number: int, trials: int) -> list[float]:
+    chance = random.Random(f"{SEED} {number}")
+    subject = Subject(stage, f"bench-alert-{number}", weight=WEIGHT, interval="1s")
+    sender = Sender(stage, subject)
+    last: Attempt | None = None
+    with subject.site.traffic(rate=RATE) as traffic:
+
+        def trial() -> float:
+            nonlocal last
+            attempt = last = subject.begun(after=last)
+            time.sleep(KEPT + chance.random())
+            moment = time.time()
+            sender.tell("firing")
+            subject.rejected(attempt)
+            time.sleep(WATCHED + STALL)
+            sender.tell("resolved")
+            subject.retry(attempt)
+            return gone(traffic.answers(), attempt.revision, moment)
+
+        samples = repeated(trials, trial, stage.progress.note)
+        traffic.stop()
+        answers = traffic.answers()
+    if spoilt := stray(answers, "", bad=()):
+        raise AssertionError(f"alert: {len(spoilt)} answers are not clean, first {spoilt[0]}; all: {tally(answers)}")
+    sender.close()
+    subject.remove()
+    return samples
+
+
+class Sender:
+    """Tells of one object's alert on a kept connection, as Alertmanager does."""
+
+    def __init__(self, stage: Stage, subject: Subject) -> None:
+        self._access = stage.access
+        self._url = urlsplit(alerts_url(stage.access))
+        self._labels = {"namespace": subject.site.namespace, "modeldeployment": subject.site.name}
+        self._connection = http.client.HTTPConnection(self._url.hostname or "", self._url.port, timeout=15)
+
+    def tell(self, status: str) -> None:
+        """Firing since now, or resolved; returns once it is on the route."""
+        body = json.dumps({"name": "Bench", "status": status, "labels": self._labels})
+        headers = {"Authorization": f"Bearer {ALERT_TOKEN}"}
+        with self._access.inside():
+            self._connection.request("POST", self._url.path, body=body, headers=headers)
+            answer = self._connection.getresponse()
+            said = answer.read().decode()
+        if answer.status != _OK:
+            raise AssertionError(f"{status}: {answer.status} {said}")
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
