@@ -42,6 +42,7 @@ class Kubelet:
         self._tasks: set[asyncio.Task[None]] = set()
         self._doomed: set[str] = set()
         self._listing = asyncio.Lock()
+        self._unlisted = False
 
     def look(self, kind: str) -> None:
         """Something of that kind has changed."""
@@ -198,9 +199,12 @@ class Kubelet:
                 await self._hands.set_status("Deployment", deployment["metadata"]["name"], status)
 
     async def _list_endpoints(self) -> None:
-        # One after the other: of two at once the one that saw less may end last.
+        # One after the other: of two at once the one that saw less may end last. Those who wait together need one.
+        self._unlisted = True
         async with self._listing:
-            await self._listed()
+            if self._unlisted:
+                self._unlisted = False
+                await self._listed()
 
     async def _listed(self) -> None:
         services = {body["metadata"]["name"]: body for body in await self._hands.all("Service")}
