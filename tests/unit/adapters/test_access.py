@@ -128,3 +128,9 @@ async def test_a_service_account_without_its_files_is_an_error_that_names_them(a
 
 def test_outside_a_pod_the_namespace_is_the_default() -> None:
     assert own_namespace("ours") == "ours"
+
+
+def test_the_image_goes_without_the_client_library_which_kopf_would_import() -> None:
+    pinned = (Path(__file__).parents[3] / "requirements" / "operator.txt").read_text().splitlines()
+    assert "kopf" in {line.partition("==")[0] for line in pinned}
+    assert "kubernetes" not in {line.partition("==")[0] for line in pinned}
