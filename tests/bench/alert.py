@@ -16,10 +16,10 @@ from tests.driver.platform import ALERT_TOKEN, alerts_url
 from tests.driver.traffic import tally
 
 #: Objects that are tried, and how many of them at a time: each trial waits most of its time.
-OBJECTS, TOGETHER = 20, 4
+OBJECTS, TOGETHER = 20, 2
 #: Reverts of each object for one trial that is asked for: twenty trials are two hundred reverts.
 EACH = 0.5
-RATE = 60.0  # half of it on the canary
+RATE = 160.0  # half of it on the canary: an answer every 12 ms
 SEED = 20261123
 MEDIAN, WORST, RATIO = 40.0, 100.0, 2.0  # milliseconds; times the floor's own p99
 _OK = 200

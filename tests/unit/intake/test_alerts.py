@@ -14,6 +14,7 @@ from tests.fakes.cluster import FakeCluster, refuse_kind
 from tests.fakes.evidence import FakeEvidence
 from tests.fakes.leases import FakeLeases
 from tests.fakes.registry import FakeRegistry
+from tests.fakes.reviews import FakeReviews
 from tests.unit.core import builders as make
 
 from tidegate.adapters.clock import SteadyClock
@@ -22,32 +23,15 @@ from tidegate.api.record import decode, encode
 from tidegate.core.httproute import route
 from tidegate.core.labels import KIND, RECORD, ROUTE_KIND
 from tidegate.core.record import Record
-from tidegate.errors import Unreachable
 from tidegate.intake.alerts import BURST, FAILURE, LARGEST, Doors
 from tidegate.intake.http import IntakeServer
 from tidegate.loop.observe import Plan
-from tidegate.ports import Caller, Manifest
+from tidegate.ports import Manifest
 from tidegate.settings import Settings
 from tidegate.wiring import Operator, alert_intake
 
 TOKEN = "a-token-that-nobody-guesses"
 MINE = {"namespace": "ml", "modeldeployment": "fraud"}
-
-
-class FakeReviews:
-    """`ports.Reviews`: the token is the name; only `may` are allowed."""
-
-    def __init__(self, *may: str) -> None:
-        self.may = set(may)
-        self.down = False
-
-    async def identify(self, token: str) -> Caller | None:
-        if self.down:
-            raise Unreachable("503")
-        return Caller(name=token) if token.startswith("system:") else None
-
-    async def may_revert(self, caller: Caller, namespace: str, name: str) -> bool:
-        return f"{caller.name} {namespace}/{name}" in self.may
 
 
 class Site:
@@ -127,7 +111,10 @@ def tokens(tmp_path: Path) -> Path:
 
 @pytest.fixture
 async def site(tokens: Path) -> AsyncIterator[Site]:
-    made = Site(tokens, FakeReviews("system:alertmanager ml/fraud"))
+    reviews = FakeReviews()
+    reviews.tokens["token-of-alertmanager"] = "system:alertmanager"
+    reviews.may.add(("system:alertmanager", "ml", "fraud"))
+    made = Site(tokens, reviews)
     await made.open()
     yield made
     await made.close()
@@ -198,9 +185,11 @@ async def test_a_service_account_may_tell_of_what_it_may_revert_and_of_nothing_e
     site.serve("fraud", make.idle())
     site.serve("other", make.idle())
 
-    status, said, _ = await site.post(firing(), token="system:alertmanager")
+    status, said, _ = await site.post(firing(), token="token-of-alertmanager")
     assert (status, said) == (200, {"alerts": {"noted": 1}})
-    status, said, _ = await site.post(firing(labels={**MINE, "modeldeployment": "other"}), token="system:alertmanager")
+    status, said, _ = await site.post(
+        firing(labels={**MINE, "modeldeployment": "other"}), token="token-of-alertmanager"
+    )
     assert status == 403
     assert "modeldeployments/revert of ml/other" in said["error"]
     assert not site.record("other").alerts
@@ -276,3 +265,16 @@ async def test_without_a_way_to_know_anybody_there_is_no_door(site: Site) -> Non
     async with site.session.post(f"http://127.0.0.1:{server.port}/alerts") as answer:
         assert answer.status == 404
     await server.stop()
+
+
+async def test_while_nobody_says_whose_token_it_is_the_sender_is_asked_to_come_again(tokens: Path) -> None:
+    reviews = FakeReviews()
+    reviews.down = True
+    site = Site(tokens, reviews)
+    await site.open()
+    site.serve("fraud", make.idle())
+
+    status, _, headers = await site.post(firing(), token="token-of-alertmanager")
+    assert (status, headers["Retry-After"]) == (503, "1")
+    assert (await site.post(firing()))[0] == 200
+    await site.close()
