@@ -64,6 +64,17 @@ def paused_by(body: Body) -> tuple[str, ...]:
     return (*(("spec.paused",) if body["spec"].get("paused") else ()), *(("annotation",) if own else ()))
 
 
+def leftovers(body: Body) -> tuple[str, ...]:
+    """Action annotations that do nothing, as `abort=7/1`: done long ago, or naming what can't be acted upon."""
+    status = _status(body)
+    rollout = status.get("rollout")
+    going = {named(rollout)} if rollout else set()
+    failed = {named(entry) for kind in ("rejected", "parked") for entry in status.get(kind) or ()}
+    meant = {"abort": going | failed, "promote": going, "pause": going, "retry": failed}
+    notes = {action: annotation(body, action) for action in meant}
+    return tuple(f"{action}={value}" for action, value in notes.items() if value not in {None, *meant[action]})
+
+
 def _status(body: Body) -> Mapping[str, Any]:
     status: Mapping[str, Any] = body.get("status") or {}
     return status

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from tidegate.core.reasons import MEANING, Reason
-from tidegate.plugin.actions import Body, annotation, named, paused_by
+from tidegate.plugin.actions import Body, annotation, leftovers, named, paused_by
 
 #: What status keeps for Tidegate itself.
 _PRIVATE = frozenset({"record", "judge"})
@@ -104,9 +104,15 @@ def _state(body: Body, status: Mapping[str, Any], now: datetime) -> Iterable[tup
             yield "goes back", f"{verdict['reason']}: {verdict['message']}"
     if paused := paused_by(body):
         yield "paused", f"by {' and '.join(paused)}"
+    if left := leftovers(body):
+        yield "ignored", f"the annotation {', '.join(left)}: it names no attempt that it could act upon"
     if status.get("weights"):
         yield "confirmed", ", ".join(f"{entry['revision']} {entry['weight']}%" for entry in status["weights"])
-    for finding in (rollout or {}).get("findings") or ():
+    yield from _found(status)
+
+
+def _found(status: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
+    for finding in (status.get("rollout") or {}).get("findings") or ():
         mode = "" if finding["mode"] == "Enforce" else " (observed only)"
         yield "guard", f"{finding['guard']}{mode} {finding['verdict']}: {finding['message']}"
     for kind in ("rejected", "parked"):

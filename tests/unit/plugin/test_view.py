@@ -53,6 +53,13 @@ def test_a_verdict_a_pause_and_what_failed_are_told() -> None:
     assert "again at 2026-11-21T13:00:00Z" in text
 
 
+def test_an_annotation_that_names_another_attempt_is_said_to_do_nothing() -> None:
+    wrong = {"abort": "7/1", "promote": "6", "pause": "7/2", "retry": "5/1"}
+    text = "\n".join(view.detail(body(rollout=rollout(), rejected=[ended("5")], annotations=wrong), NOW))
+    assert "the annotation abort=7/1, promote=6: it names no attempt that it could act upon" in text
+    assert "ignored" not in "\n".join(view.detail(body(rollout=rollout()), NOW))
+
+
 def test_a_spec_that_nobody_has_looked_at_is_said() -> None:
     assert any("is it running?" in line for line in view.detail(body(observedGeneration=2), NOW))
 
