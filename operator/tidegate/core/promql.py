@@ -193,10 +193,14 @@ def question(preset: Preset, namespace: str, name: str, revisions: Mapping[str, 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answered:
-    """Readings, and when each side's processes were scraped (seconds since the epoch by Prometheus' clock)."""
+    """Readings, and when each side's processes were scraped (seconds since the epoch by Prometheus' clock).
+
+    `oldest` is how many seconds ago the one was scraped that was so first.
+    """
 
     readings: Readings
     scraped: Mapping[tuple[str, str], float]
+    oldest: float
 
 
 def answered(preset: Preset, samples: Sequence[Sample], *, at: float) -> Answered:
@@ -222,7 +226,8 @@ def answered(preset: Preset, samples: Sequence[Sample], *, at: float) -> Answere
     if preset.shared:
         sides = _filled(sides)
     readings = Readings(at=at, canary=sides[CANARY], stable=sides[STABLE], silence=told)
-    return Answered(readings=readings, scraped=scraped)
+    now = max((sample.at for sample in samples), default=0.0)
+    return Answered(readings=readings, scraped=scraped, oldest=now - min(scraped.values(), default=now))
 
 
 def _filled(sides: Mapping[str, Mapping[str, Reading | Unreadable]]) -> dict[str, dict[str, Reading | Unreadable]]:

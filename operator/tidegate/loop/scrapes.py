@@ -12,6 +12,7 @@ from tidegate.ports import Prometheus
 
 #: Seconds that one query may take.
 QUERY_SECONDS = 5.0
+NOT_YET = "not scraped yet since the rollout began"
 DIVERTED = "the canary's Service selects stable's pods, so what is counted for it says nothing of the canary"
 
 
@@ -26,6 +27,7 @@ class PrometheusReads:
         self._task: asyncio.Task[tuple[Sample, ...] | Unavailable] | None = None
         self._asked = ""
         self._last: Readings | None = None
+        self._since: float | None = None
         self._scraped: dict[tuple[str, str], float] = {}
 
     async def read(self, canary: Side, stable: Side | None, *, at: float, interval: float) -> Readings:
@@ -34,6 +36,7 @@ class PrometheusReads:
         Counters of different processes are scraped at different moments. So that what is compared is of the same
         time, nothing is new until every process was scraped anew: until then a look sees what the last one saw.
         """
+        self._since = at if self._since is None else self._since
         if self._preset.shared and canary.diverted():
             return _nothing(at, DIVERTED)
         revisions = {CANARY: canary.revision} | ({STABLE: stable.revision} if stable is not None else {})
@@ -50,7 +53,7 @@ class PrometheusReads:
         answer = task.result()
         if isinstance(answer, Unavailable):
             return _nothing(at, answer.message)
-        return self._taken(answer, at)
+        return self._taken(answer, at, watched=at - self._since)
 
     def close(self) -> None:
         """Give up what is under way."""
@@ -58,8 +61,11 @@ class PrometheusReads:
             self._task.cancel()
             self._task = None
 
-    def _taken(self, samples: tuple[Sample, ...], at: float) -> Readings:
+    def _taken(self, samples: tuple[Sample, ...], at: float, *, watched: float) -> Readings:
         told = answered(self._preset, samples, at=at)
+        if self._last is None and told.oldest > watched:
+            # What was scraped before would make requests of an earlier attempt, scraped after, those of this one.
+            return _nothing(at, NOT_YET)
         waiting = any(told.scraped.get(process, moment + 1) <= moment for process, moment in self._scraped.items())
         if self._last is not None and waiting:
             return replace(self._last, at=at)

@@ -136,6 +136,8 @@ def test_pods_are_not_filled_in_and_their_silence_means_nothing() -> None:
 def test_the_moment_of_each_scrape_is_told() -> None:
     told = answered(CONTOUR, [*gateway(CANARY, age=3), *gateway(STABLE, age=4)], at=5.0)
     assert told.scraped == {(CANARY, "g1"): NOW - 3, (STABLE, "g1"): NOW - 4}
+    assert told.oldest == 4
+    assert answered(CONTOUR, [], at=5.0).oldest == 0
     assert told.readings.at == 5.0
 
 
