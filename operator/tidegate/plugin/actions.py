@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tidegate.core.labels import GROUP
+from tidegate.core.labels import DISMISS, GROUP
 from tidegate.plugin.failures import Declined, Usage
 
 Body = Mapping[str, Any]
@@ -33,12 +33,15 @@ class Intent:
 def intent(action: str, body: Body, attempt: str | None = None) -> Intent:
     """What a verb comes to for an object as it is.
 
-    `attempt` is the person's own choice, as `7/2`, in place of the one that the verb would take.
+    `attempt` is the person's own choice, as `7/2`, in place of the one that the verb would take; for `dismiss`, the id
+    of one alert in place of all.
 
     Raises:
         Declined: it would do nothing; the message says why, and what would do something.
         Usage: `attempt` names no version and attempt.
     """
+    if action == DISMISS:
+        return _dismiss(body, attempt)
     if attempt is not None and not _ATTEMPT.fullmatch(attempt):
         raise Usage(f"--attempt {attempt}: must name version and attempt, as in 7/2")
     return {"abort": _abort, "promote": _promote, "retry": _retry, "pause": _pause, "resume": _resume}[action](
@@ -154,6 +157,17 @@ def _resume(body: Body, attempt: str | None) -> Intent:
         )
     message = "it goes on, its clocks run from where they stood" if value else "no annotation pauses it"
     return Intent(action="pause", value=None, message=message, needed=value is not None)
+
+
+def _dismiss(body: Body, alert: str | None) -> Intent:
+    known = {entry["id"]: entry["name"] for entry in _status(body).get("alerts") or ()}
+    if alert is not None and alert not in known:
+        raise Declined(f"no alert {alert} fires{': there are ' + ', '.join(known) if known else ''}")
+    if not known:
+        raise Declined("there is nothing to dismiss: no alert fires")
+    wanted = {alert: known[alert]} if alert is not None else known
+    message = f"{', '.join(wanted.values())}: holds nothing any more, until it begins anew"
+    return _new(body, DISMISS, ",".join(wanted), message)
 
 
 def _entries(body: Body, kind: str) -> dict[str, Mapping[str, Any]]:

@@ -6,7 +6,7 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from tidegate.core.labels import ACTIONS, API_VERSION, GROUP, KIND
+from tidegate.core.labels import ACTIONS, API_VERSION, DISMISS, GROUP, KIND
 from tidegate.plugin import patterns
 from tidegate.plugin.schema import Finding, Schema, check, completed, unknown
 
@@ -63,8 +63,11 @@ def _notes(notes: Mapping[str, Any]) -> Iterator[Finding]:
         path = f"metadata.annotations.{key}"
         if prefix != GROUP or not isinstance(value, str):
             continue
+        if action == DISMISS:
+            continue  # it names alerts, which only the cluster knows
         if action not in ACTIONS:
-            yield Finding(path=path, message=f"means nothing to Tidegate; it knows {', '.join(ACTIONS)}")
+            known = ", ".join((*ACTIONS, DISMISS))
+            yield Finding(path=path, message=f"means nothing to Tidegate; it knows {known}")
         elif not patterns.found(_ATTEMPT, value):
             yield Finding(path=path, message="does nothing: it must name version and attempt, as in 7/2")
 

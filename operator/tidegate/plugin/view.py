@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from tidegate.core.labels import ACTIONS, DISMISS
 from tidegate.core.reasons import MEANING, Reason
 from tidegate.plugin.actions import Body, annotation, leftovers, named, paused_by
 
@@ -18,7 +19,7 @@ def data(body: Body) -> dict[str, Any]:
     """An object for programs: where it is, what people asked for, and its status as it stands."""
     meta = body["metadata"]
     status = {key: value for key, value in (body.get("status") or {}).items() if key not in _PRIVATE}
-    asked = {action: annotation(body, action) for action in ("abort", "promote", "retry", "pause")}
+    asked = {action: annotation(body, action) for action in (*ACTIONS, DISMISS)}
     return {
         "namespace": meta["namespace"],
         "name": meta["name"],
@@ -115,6 +116,9 @@ def _found(status: Mapping[str, Any]) -> Iterable[tuple[str, str]]:
     for finding in (status.get("rollout") or {}).get("findings") or ():
         mode = "" if finding["mode"] == "Enforce" else " (observed only)"
         yield "guard", f"{finding['guard']}{mode} {finding['verdict']}: {finding['message']}"
+    for alert in status.get("alerts") or ():
+        said = f": {alert['summary']}" if alert.get("summary") else ""
+        yield "alert", f"{alert['name']} since {alert['since']}{said} ({alert['id']})"
     for kind in ("rejected", "parked"):
         for entry in (status.get(kind) or [])[-3:]:
             again = f", again at {entry['retryAt']}" if "retryAt" in entry else ""

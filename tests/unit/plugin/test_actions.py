@@ -1,12 +1,15 @@
 """What the verbs write: the attempt that is seen, and nothing where it would do nothing."""
 
+from datetime import UTC, datetime
+
 import pytest
 from tests.unit.plugin.objects import body, ended, rollout, verdict
 
-from tidegate.core.labels import ACTIONS
+from tidegate.core.labels import ACTIONS, DISMISS
 from tidegate.plugin.actions import intent, paused_by
 from tidegate.plugin.cli import ACTIONS as VERBS
 from tidegate.plugin.failures import Declined, Usage
+from tidegate.plugin.view import detail
 
 ROLLING = body(rollout=rollout())
 
@@ -124,3 +127,37 @@ def test_an_object_that_nobody_has_looked_at_has_nothing_under_way() -> None:
 
 def test_every_action_that_the_operator_knows_has_a_verb() -> None:
     assert set(ACTIONS) <= set(VERBS)
+
+
+ALERTS = [
+    {"id": "a1@1763740740", "name": "HighErrorRate", "since": "2025-11-21T15:59:00Z", "summary": "8% errors"},
+    {"id": "b2@1763740741", "name": "Down", "since": "2025-11-21T15:59:01Z"},
+]
+
+
+def test_all_alerts_are_dismissed_or_the_one_that_is_named() -> None:
+    held = body(rollout=rollout(), alerts=ALERTS)
+    wish = intent(DISMISS, held)
+    assert (wish.key, wish.value) == ("tidegate.dev/dismiss", "a1@1763740740,b2@1763740741")
+    assert "HighErrorRate, Down" in wish.message
+    assert intent(DISMISS, held, "b2@1763740741").value == "b2@1763740741"
+
+
+@pytest.mark.parametrize(
+    ("alerts", "alert", "said"),
+    [
+        ([], None, "no alert fires"),
+        ([], "a1@1", "no alert a1@1 fires"),
+        (ALERTS, "a1@1", "there are a1@1763740740, b2"),
+    ],
+)
+def test_an_alert_that_does_not_fire_is_not_dismissed(
+    alerts: list[dict[str, str]], alert: str | None, said: str
+) -> None:
+    with pytest.raises(Declined, match=said):
+        intent(DISMISS, body(alerts=alerts), alert)
+
+
+def test_alerts_are_shown_with_what_dismisses_them() -> None:
+    lines = detail(body(alerts=ALERTS), datetime(2025, 11, 21, 16, tzinfo=UTC))
+    assert any("HighErrorRate since 2025-11-21T15:59:00Z: 8% errors (a1@1763740740)" in line for line in lines)
