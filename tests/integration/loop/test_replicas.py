@@ -232,6 +232,18 @@ async def test_a_standby_that_has_not_heard_of_endpoints_yet_reads_them_before_i
     await pair.serves("2")
 
 
+async def test_a_standby_that_can_not_reach_the_api_server_reverts_as_soon_as_it_can(pair: Pair) -> None:
+    first, second = await pair.begun()
+    leader = await pair.leader()
+    leader.line.hangs = True
+    standby = pair.other(leader)
+    standby.line.down = Unreachable("down")
+    await pair.annotate("abort", f"{second}/1")
+    await asyncio.sleep(20)
+    standby.line.down = None
+    await pair.until(lambda look: look.weights == {first: 100}, "the standby reverts", 3)
+
+
 async def test_a_deadline_is_left_to_a_leader_whatever_the_standbys_clock_says(pair: Pair) -> None:
     await pair.begun()
     leader = await pair.leader()
