@@ -8,7 +8,9 @@ from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
+from tidegate.api.status import NAME, NUMBER
 from tidegate.core.record import Record
+from tidegate.core.revision import known_revisions
 from tidegate.errors import UnreadableRecord
 
 #: Number of the format. A reader of another number holds, and changes nothing.
@@ -54,6 +56,9 @@ def decode(text: str) -> Record:
     fault = _implausible(fields)
     if fault is not None:
         raise UnreadableRecord(f"the record's field {fault}")
+    revisions = (*known_revisions(record), *(past.revision for past in record.history))
+    if any(len(found.name) > NAME or len(found.version.number) > NUMBER for found in revisions):
+        raise UnreadableRecord("the record names a revision or a version that none of ours would be")
     if _fields(record) != fields:
         raise UnreadableRecord("the record has fields that this version of Tidegate does not know or would not write")
     return record

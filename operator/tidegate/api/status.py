@@ -21,8 +21,10 @@ RECORD = 262144
 #: Characters of a revision's name, as of a Service; and revisions that a rule of a route may name.
 NAME = 63
 BACKENDS = 16
+#: Digits of a version's number.
+NUMBER = 9
 _Name = Annotated[str, Field(max_length=NAME)]
-_Number = Annotated[str, Field(max_length=9)]
+_Number = Annotated[str, Field(max_length=NUMBER)]
 _ReasonWord = Annotated[str, Field(max_length=128, pattern=r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$")]
 _Message = Annotated[str, Field(max_length=MESSAGE)]
 _Percent = Annotated[str, Field(max_length=16)]

@@ -125,3 +125,9 @@ def test_a_number_that_none_of_ours_would_be_is_unreadable_and_named(said: str, 
     assert said in text
     with pytest.raises(UnreadableRecord, match=named):
         decode(text.replace(said, torn, 1))
+
+
+def test_a_name_that_none_of_ours_would_be_is_unreadable() -> None:
+    text = encode(ROLLING).replace(CANARY.name, "x" * 64)
+    with pytest.raises(UnreadableRecord, match="a revision or a version"):
+        decode(text)
