@@ -96,7 +96,7 @@ class Observer:
             record = self._record(body, route)
         except UnreadableRecord as error:
             record, unreadable = Record(), str(error)
-        diversions = self._diversions(key)
+        diversions = self._diversions(key, record)
         now = self._clock.now()
         seen = Observed(
             now=now,
@@ -192,10 +192,14 @@ class Observer:
             scaled=self._world.scaled(key),
         )
 
-    def _diversions(self, key: str) -> dict[str, Diversion]:
-        services = self._world.owned("Service", key)
-        said = ((revision_label(body), diversion_of(body)) for body in services)
-        return {name: found for name, found in said if name is not None and found is not None}
+    def _diversions(self, key: str, record: Record) -> dict[str, Diversion]:
+        """What Services say, by their names: also of those whose labels somebody took away."""
+        services = {body["metadata"]["name"]: body for body in self._world.owned("Service", key)}
+        for name in {revision.name for revision in record.revisions()} - services.keys():
+            live = self._world.get("Service", f"{key.partition('/')[0]}/{name}")
+            if live is not None:
+                services[name] = live
+        return {name: found for name, body in services.items() if (found := diversion_of(body)) is not None}
 
     def _condemned(self, body: Manifest, record: Record, diversions: Mapping[str, Diversion]) -> Verdict | None:
         """The verdict on the attempt under way that is on the canary's Service or in status, and not on the route."""

@@ -343,3 +343,19 @@ async def test_a_replica_that_does_not_lead_diverts_and_the_next_leader_holds_to
     look = await stage.reverted(second)
     assert look.rejected[second]["reason"] == "AlertFiring"
     assert look.weights == {first: 100}
+
+
+async def test_a_diverted_service_without_its_labels_is_put_back_and_goes_with_its_revision(stage: Stage) -> None:
+    first, second = await bad_and_denied(stage)
+    name = await stage.named(second)
+    stage.gateway.say("silent")
+    stage.faults.clear()
+    await stage.until(lambda look: look.weights == {first: 100}, "everything back, and not confirmed")
+    await stage.hand(stage.hands.edit("Service", name, lambda body: body["metadata"].pop("labels")))
+    await asyncio.sleep(15)
+    service = await stage.hands.read("Service", name)
+    assert service is not None
+    assert service["metadata"]["labels"][REVISION] == name
+    assert service["spec"]["selector"][REVISION] != name
+    stage.gateway.say("quick")
+    await stage.alone(first)
