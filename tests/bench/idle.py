@@ -51,7 +51,7 @@ def measure(stage: Stage) -> list[Figure]:
     stage.access.apply(schemas)
     # Making them is not what is measured. Still more hands would only wait for each other: the API server hands out
     # addresses of Services one by one.
-    install_operator(stage.access, "workers=8", "resources.requests.cpu=1", ALONE)
+    install_operator(stage.access, "workers=8", "resources.requests.cpu=200m", ALONE)
     with tempfile.TemporaryDirectory() as directory, Kwok(stage, Path(directory)):
         with stage.progress.step(f"idle_1000: making {OBJECTS} objects"), SimulatedGateway(stage.access, HOME):
             begun = time.time()

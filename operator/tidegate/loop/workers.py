@@ -39,6 +39,9 @@ class Workers:
             finally:
                 self._queue.done(key)
             self._metrics.passes.labels(outcome=outcome).inc()
+            # A pass that finds nothing to write waits for nothing: a thousand of them in a row would hold everybody
+            # else up for seconds, reverts and the renewal of the lease among them.
+            await asyncio.sleep(0)
 
     async def one(self, key: str) -> str:
         """Run one pass; the outcome in a word. Never raises for what a pass can meet."""
