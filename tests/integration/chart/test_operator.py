@@ -213,6 +213,12 @@ def replace_version(people: RegistryEditor, model: str, team: Team, log: Path) -
     wait_until(succeeded, "v2 in the place of v1, whose objects are gone", log)
 
 
+def decided(log: Path) -> list[dict[str, Any]]:
+    """The lines of decisions; every line of the operator's log is one JSON object."""
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    return [line for line in lines if line["event"] == "decided"]
+
+
 @pytest.mark.parametrize("scoped", [False, True], ids=["cluster-wide", "namespaced"])
 def test_a_version_and_its_successor_are_brought_up_under_the_charts_rights_and_told_of(
     *, cluster: LightCluster, helm: Helm, registry: MlflowServer, receiver: Receiver, tmp_path: Path, scoped: bool
@@ -241,3 +247,7 @@ def test_a_version_and_its_successor_are_brought_up_under_the_charts_rights_and_
     said = log.read_text()
     assert "forbidden" not in said.lower()
     assert "hush" not in said
+    lines = decided(log)
+    assert len({line["decision"] for line in lines}) == len(lines) > 0
+    assert {line["object"] for line in lines} == {f"{namespace}/{MODEL}"}
+    assert "Superseded" in {line["reason"] for line in lines}
