@@ -38,9 +38,6 @@ def parse(body: Mapping[str, Any]) -> Plan:
         wanted = ModelDeployment.model_validate(body)
     except ValidationError as error:
         raise InvalidSpec(tuple(_findings(error))) from error
-    beyond = tuple(_beyond(wanted.spec))
-    if beyond:
-        raise InvalidSpec(beyond)
     return _plan(wanted.metadata, wanted.spec)
 
 
@@ -142,18 +139,6 @@ def _query(query: wire_guards.Query, asked: wire_guards.Guards) -> QueryGuard:
         seconds=seconds(query.for_),
         mode=Mode(query.mode or asked.mode),
     )
-
-
-def _beyond(spec: Spec) -> Iterator[tuple[str, str]]:
-    """Latency limits that a source can't measure: nothing it counts could ever breach them."""
-    for at, latency in enumerate(spec.guards.latency or ()):
-        for name in spec.evidence.prometheus or ():
-            top = PRESETS[name].top
-            if latency.max is not None and top is not None and seconds(latency.max) > top:
-                message = (
-                    f"the histogram of {name} ends at {top:g}s, so that nothing could breach {latency.max}: lower "
-                )
-                yield f"spec.guards.latency[{at}].max", f"{message}it, or leave {name} out of spec.evidence.prometheus"
 
 
 def _guards(spec: Spec) -> Iterator[Guard]:

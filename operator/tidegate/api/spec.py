@@ -10,7 +10,7 @@ from tidegate.api.gateway import Traffic
 from tidegate.api.guards import Guards
 from tidegate.api.rollout import Rollout
 from tidegate.api.rules import Rule, Text, Wire
-from tidegate.api.scalars import ObjectName
+from tidegate.api.scalars import ObjectName, seconds
 from tidegate.api.serving import Serving
 from tidegate.core.guards import Kind
 from tidegate.core.promql import PRESETS
@@ -117,6 +117,26 @@ def _fed(kind: Kind, given: str, field: str, way_out: str) -> Rule:
     )
 
 
+#: The longest latency that a guard may name (see api/guards.py).
+_LONGEST = 600.0
+
+
+def _measured(name: str, top: float) -> Rule:
+    """The rule that no latency limit lies beyond the end of a source's histogram: nothing could ever breach it."""
+    end = f"{top:g}s"
+    return Rule(
+        cel=f"!has(self.evidence.prometheus) || !self.evidence.prometheus.exists(name, name == '{name}') || "
+        f"!has(self.guards.latency) || self.guards.latency.all(l, !has(l.max) || duration(l.max) <= duration('{end}'))",
+        holds=lambda spec: (
+            name not in (spec.evidence.prometheus or ())
+            or all(limit.max is None or seconds(limit.max) <= top for limit in spec.guards.latency or ())
+        ),
+        message=f"the histogram of {name} ends at {end}, so that nothing could breach a longer max: lower it, or leave "
+        f"{name} out of spec.evidence.prometheus",
+        field="guards.latency",
+    )
+
+
 class Spec(Wire):
     """What is asked for."""
 
@@ -139,6 +159,11 @@ class Spec(Wire):
             "latency",
             "name the histogram in spec.serving.metrics.duration, add a source with one to spec.evidence, or leave "
             "latency out",
+        ),
+        *(
+            _measured(name, preset.top)
+            for name, preset in PRESETS.items()
+            if preset.top is not None and preset.top < _LONGEST
         ),
     )
     model: Model

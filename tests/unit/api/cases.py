@@ -54,6 +54,10 @@ RIGHT = (
     right("no guard on latency", {"guards": {"latency": []}}),
     right("evidence of a gateway besides the pods'", {"evidence": {"prometheus": ["contour", "mlserver"]}}),
     right("evidence of a gateway alone", {"evidence": {"pods": False, "prometheus": ["istio"]}}),
+    right(
+        "a latency at the end of a source's histogram",
+        {"evidence": {"prometheus": ["kserve"]}, "guards": {"latency": [{"percentile": "95", "max": "10s"}]}},
+    ),
     right("a histogram alone, and no guard named", {"evidence": {"pods": False, "prometheus": ["kserve"]}}),
     right(
         "a histogram of the gateway where one's own container has none",
@@ -417,6 +421,11 @@ WRONG = (
             "evidence": {"pods": False, "prometheus": ["triton"]},
             "guards": {"latency": [{"percentile": "95", "max": "1s"}]},
         },
+    ),
+    wrong(
+        "a latency beyond the end of a source's histogram",
+        "spec.guards.latency",
+        {"evidence": {"prometheus": ["kserve"]}, "guards": {"latency": [{"percentile": "95", "max": "10s1ms"}]}},
     ),
     wrong(
         "a query without a limit",
