@@ -12,6 +12,7 @@ from tidegate.core.labels import REVISION
 from tidegate.loop.evidence import EvidenceWatch
 from tidegate.loop.follow import Follower
 from tidegate.loop.registry import RegistryPoll
+from tidegate.loop.words import LastWords
 from tidegate.loop.world import World
 
 
@@ -30,7 +31,7 @@ async def test_a_service_that_selects_other_pods_than_its_own_is_diverted(
     world, clock = World(), SteadyClock()
     evidence = EvidenceWatch(FakeEvidence(), FakePrometheus(), clock, on_breach=str, on_look=str)
     poll = RegistryPoll(registry=FakeRegistry(), clock=clock, interval=1.0, on_change=list)
-    follower = Follower(evidence=evidence, registry=poll, world=world)
+    follower = Follower(evidence=evidence, registry=poll, world=world, words=LastWords(None, str))
     assert not follower._diverted("ml/m", "m-v7")
     world.put(service(selector))
     assert follower._diverted("ml/m", "m-v7") is diverted
