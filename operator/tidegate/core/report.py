@@ -10,7 +10,7 @@ from tidegate.core.guards import Finding
 from tidegate.core.observed import Judgement, Observed
 from tidegate.core.plan import Plan
 from tidegate.core.reasons import Reason
-from tidegate.core.record import Leaving, Record
+from tidegate.core.record import Leaving, Record, Rollout
 from tidegate.core.revision import serving_digest, wished_revision
 from tidegate.core.values import Unavailable
 
@@ -66,7 +66,6 @@ def report(plan: Plan, decision: Decision, seen: Observed) -> Report:
     confirmed = route is not None and route.confirmed
     judged = seen.evidence if isinstance(seen.evidence, Judgement) else None
     told = conditions(plan, decision, seen)
-    current = judged is not None and rollout is not None and judged.canary == rollout.canary.name
     return Report(
         generation=plan.generation,
         phase=phase(decision, ready=told[0].status is True),
@@ -75,8 +74,18 @@ def report(plan: Plan, decision: Decision, seen: Observed) -> Report:
         weights=dict(route.weights) if confirmed and route is not None else None,
         step=sum(1 for step in plan.steps if rollout is not None and step.weight <= rollout.weight),
         steps=len(plan.steps),
-        findings=judged.findings if current and judged is not None else (),
+        findings=judged.findings if judged is not None and _tells_of(judged, rollout) else (),
     )
+
+
+def _tells_of(judged: Judgement, rollout: Rollout | None) -> bool:
+    """Whether findings are those of this canary at its present weight, or at one that no router has confirmed yet (0).
+
+    Right after a raise they are those of the step before. What a verdict rests on stays.
+    """
+    if rollout is None or judged.canary != rollout.canary.name:
+        return False
+    return rollout.verdict is not None or judged.weight in {0, rollout.weight}
 
 
 def phase(decision: Decision, *, ready: bool) -> Phase:
