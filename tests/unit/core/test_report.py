@@ -311,7 +311,7 @@ def test_findings_of_others_are_not_shown(fields: dict[str, Any]) -> None:
 def test_findings_before_the_router_confirmed_a_weight_and_those_that_a_verdict_rests_on_are_shown() -> None:
     assert _report(AT_5, evidence=make.judgement(AT_5, weight=0)).findings
     reverted = make.record(rollout=make.rollout(weight=0, verdict=VERDICT))
-    assert _report(reverted, evidence=make.judgement(AT_5)).findings
+    assert _report(reverted, evidence=make.judgement(AT_5), routed={"confirmed": False}).findings
 
 
 def test_an_idle_object_shows_no_findings_of_the_past() -> None:
