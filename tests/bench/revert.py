@@ -18,6 +18,8 @@ LOOKS = 30
 TOGETHER = 2
 #: Seconds to go on watching after the rejection was filed: a straggler must be seen.
 WATCHED = 1.5
+#: Trials of one series that may be lost: the figure has its number of samples all the same, and the log says why.
+LOST = 1
 SEED = 20261121
 
 
@@ -50,8 +52,22 @@ def measure(stage: Stage, *, name: str, interval: str, limits: tuple[float, floa
 
 
 def _series(stage: Stage, name: str, interval: str, trials: int, note: Callable[[str], None]) -> list[float]:
-    """One object's trials, one after another."""
-    chance = random.Random(f"{SEED} {name}")
+    """One object's trials, one after another; where one is lost, the rest is made on a new object.
+
+    Raises:
+        AssertionError: More than `LOST` trials were lost, or an answer was not clean.
+    """
+    samples: list[float] = []
+    for _ in range(LOST + 1):
+        samples += _on_one_object(stage, name, interval, trials - len(samples), note)
+        if len(samples) == trials:
+            return samples
+    raise AssertionError(f"{name}: {LOST + 1} trials were lost; see what was said of each")
+
+
+def _on_one_object(stage: Stage, name: str, interval: str, trials: int, note: Callable[[str], None]) -> list[float]:
+    """So many trials, or those before the one that was lost; its answers have to be clean all the same."""
+    chance = random.Random(f"{SEED} {name} {trials}")
     seconds = (
         float(interval.removesuffix("ms")) / 1000 if interval.endswith("ms") else float(interval.removesuffix("s"))
     )
@@ -59,11 +75,16 @@ def _series(stage: Stage, name: str, interval: str, trials: int, note: Callable[
     samples: list[float] = []
     attempt: Attempt | None = None
     with subject.site.traffic(rate=RATE) as traffic:
-        for _ in range(trials):
-            attempt = subject.begun(after=attempt)
+        for number in range(1, trials + 1):
             # The phase is drawn anew each time: repeated trials would lock to the looks.
-            sample = _trial(subject, attempt, traffic, wait=(LOOKS + 2 + 2 * chance.random()) * seconds, every=seconds)
-            note(f"{name}: {sample:.3f} s")
+            wait = (LOOKS + 2 + 2 * chance.random()) * seconds
+            try:
+                attempt = subject.begun(after=attempt)
+                sample = _trial(subject, attempt, traffic, wait=wait, every=seconds)
+            except AssertionError as error:
+                note(f"{name}: a trial was lost, {trials - len(samples)} are left: {error}")
+                break
+            note(f"{name}: {sample:.3f} s ({number} of {trials})")
             samples.append(sample)
         traffic.stop()
         answers = traffic.answers()
