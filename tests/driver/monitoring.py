@@ -19,8 +19,10 @@ import threading
 import urllib.parse
 import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -34,6 +36,8 @@ NAMESPACE = "monitoring"
 #: The ports of the Services, as is usual; the programs themselves take free ones.
 PORTS = {"prometheus": 9090, "alertmanager": 9093}
 READY = 20.0  # seconds
+#: What is to die with this process dies with the thread that started it: one that lives as long.
+_STARTER = ThreadPoolExecutor(max_workers=1, thread_name_prefix="starter")
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 
 
@@ -73,9 +77,8 @@ class Server:
         if self._access is not None:
             command = self._access.command(*command)
         with log.open("ab") as file:
-            self._process = subprocess.Popen(
-                command, cwd=self._directory, stdin=subprocess.DEVNULL, stdout=file, stderr=file
-            )
+            start = partial(subprocess.Popen, command, cwd=self._directory, stdin=subprocess.DEVNULL)
+            self._process = _STARTER.submit(start, stdout=file, stderr=file).result()
         wait_for(self._ready, seconds=READY, what=f"{self.name} is ready", tell=lambda: log.read_text()[-3000:])
 
     def get(self, path: str, **query: str) -> Any:
