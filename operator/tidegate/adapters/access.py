@@ -60,12 +60,9 @@ async def find_identity(account: Path = _ACCOUNT, *, token_age: float = _TOKEN_A
 
 
 async def _of_kubeconfig() -> Identity:
-    # Only here, and not in the operator's image: in a pod nobody needs it, and kopf imports what it finds.
-    try:
-        from kubernetes.aio.client import Configuration  # noqa: PLC0415
-        from kubernetes.aio.config import ConfigException, load_kube_config  # noqa: PLC0415
-    except ImportError as error:
-        raise ValueError("kubeconfigs are read by the package kubernetes: install tidegate[kubeconfig]") from error
+    # Only here: it takes 16 MB and a second, and in a pod nobody needs it.
+    from kubernetes.aio.client import Configuration  # noqa: PLC0415
+    from kubernetes.aio.config import ConfigException, load_kube_config  # noqa: PLC0415
 
     configuration = Configuration()
     path = os.environ.get("KUBECONFIG") or _KUBECONFIG
