@@ -19,6 +19,7 @@ def test_lost_pods_and_silence_park_a_version_and_stable_short_of_pods_delays_no
         no_traffic_at_all,
         stable_short_of_a_pod_and_the_canary_bad,
         stable_without_endpoints_and_the_canary_good,
+        metrics_of_no_use,
     )
 
 
@@ -66,6 +67,30 @@ def no_traffic_at_all(site: Site) -> None:
         assert trail.left(second) - trail.reached(second, 25) > 10
     assert look.parked[second]["reason"] == "DeadlineExceeded"
     assert look.rejected == {}
+
+
+def metrics_of_no_use(site: Site) -> None:
+    """Scenario 22: hanging, failing, empty and no numbers: held, said, and gone on with when they are back."""
+    site.serve(site.manifest(rollout={"weights": [25, 100], "hold": "12s"}))
+    with site.trail() as trail, site.traffic(rate=40) as traffic:
+        site.steady(traffic)
+        second = site.candidate()
+        look = site.wait(lambda look: look.weight == 25, what="the first step")
+        revision = look.status["rollout"]["revision"]
+        for how in ("hang", "error", "empty", "nan"):
+            # Stable first: a canary that alone can't be read is unreachable.
+            site.behave(site.revision("1"), metrics=how)
+            site.behave(revision, metrics=how)
+            site.wait(lambda look: look.condition("EvidenceAvailable").get("status") == "False", what=f"{how} is said")
+            site.steady(traffic, 120)
+            look = site.look()
+            assert (look.weight, look.rejected, look.parked) == (25, {}, {}), how
+        site.behave(revision)
+        site.behave(site.revision("1"))
+        site.wait(lambda look: look.ready and look.version == second, what="promoted once it can be judged")
+        assert trail.weights(second) == [25, 100]
+        answers = list(traffic.answers())
+    assert unclean(answers) == [], tally(answers)
 
 
 def stable_short_of_a_pod_and_the_canary_bad(site: Site) -> None:

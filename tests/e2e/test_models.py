@@ -10,8 +10,6 @@ from tests.e2e.site import Look, Site
 
 #: A busy machine starves a pod that asks for little, and its readiness then lies: what is slow stays in its Service.
 SHARE = {"requests": {"cpu": "400m", "memory": "256Mi"}}
-#: On a machine that is short of CPU a model server that loads starves those that serve: slow is better than unready.
-PATIENT = {"spec": {"containers": [{"name": "model", "readinessProbe": {"failureThreshold": 15}}]}}
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -21,7 +19,7 @@ def test_a_real_model_is_served_replaced_kept_from_broken_ones_and_untouched_by_
     bodies = register(site, tmp_path)
     rollout = {"weights": [50, 100], "hold": "1s"}
     manifest = site.manifest(rollout=rollout, guards={"errorRate": {"max": "5%"}, "minRequests": 50})
-    manifest["spec"]["serving"] = {"replicas": 1, "runtime": "tidegate", "resources": SHARE, "template": PATIENT}
+    manifest["spec"]["serving"] = {"replicas": 1, "runtime": "tidegate", "resources": SHARE}
     site.serve(manifest, version="1")
     with site.trail() as trail, site.traffic(rate=15, bodies=bodies, timeout=60) as traffic:
         site.steady(traffic)

@@ -27,6 +27,9 @@ type Behaviour struct {
 	ExitOnStart bool `json:"exit_on_start"`
 	// NotReady makes /ready answer 503.
 	NotReady bool `json:"not_ready"`
+	// Metrics makes /metrics useless: `hang` never answers, `error` answers 500, `empty` counts nothing, `nan` counts
+	// what is no number.
+	Metrics string `json:"metrics"`
 }
 
 func (b Behaviour) validate() error {
@@ -38,6 +41,11 @@ func (b Behaviour) validate() error {
 	}
 	if b.Status != 0 && (b.Status < 200 || b.Status > 599) {
 		return fmt.Errorf("status: %d is not in 200 to 599", b.Status)
+	}
+	switch b.Metrics {
+	case "", "hang", "error", "empty", "nan":
+	default:
+		return fmt.Errorf("metrics: %q is none of hang, error, empty, nan", b.Metrics)
 	}
 	return nil
 }

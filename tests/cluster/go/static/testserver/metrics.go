@@ -36,7 +36,20 @@ func (m *metrics) observe(code int, seconds float64) {
 	}
 }
 
-func (m *metrics) ServeHTTP(writer http.ResponseWriter, _ *http.Request) {
+func (m *metrics) ServeHTTP(writer http.ResponseWriter, request *http.Request) {
+	switch current.Load().Metrics {
+	case "hang":
+		<-request.Context().Done()
+		return
+	case "error":
+		http.Error(writer, "no metrics", http.StatusInternalServerError)
+		return
+	case "empty":
+		return
+	case "nan":
+		fmt.Fprintln(writer, "requests_total{code=\"200\"} NaN")
+		return
+	}
 	m.mutex.Lock()
 	defer m.mutex.Unlock()
 	writer.Header().Set("Content-Type", "text/plain; version=0.0.4; charset=utf-8")
