@@ -112,13 +112,6 @@ def changed_serving_takes_the_road(site: Site) -> None:
 
 
 def saved_in_favour(trail: Trail) -> set[int]:
-    """Steps for which status said that the guard holds. The status that tells of a raise has what it was raised for."""
-    steps: set[int] = set()
-    before = 0
-    for _, status in trail.statuses():
-        rollout = status.get("rollout") or {}
-        weight = rollout.get("weight", before)
-        if any(finding["verdict"] == "Healthy" for finding in rollout.get("findings", [])):
-            steps.add(before if weight != before else weight)
-        before = weight
-    return steps
+    """Weights at which status said that the guard holds."""
+    found = [finding for _, status in trail.statuses() for finding in (status.get("rollout") or {}).get("findings", [])]
+    return {finding["weight"] for finding in found if finding["verdict"] == "Healthy"}

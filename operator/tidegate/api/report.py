@@ -157,7 +157,7 @@ def _rollout(rollout: Rollout, report: Report) -> wire.RolloutStatus:
         started=_time(rollout.started),
         since=_time(rollout.canary_since) if rollout.canary_since is not None else None,
         verdict=_sentence(rollout.verdict) if rollout.verdict else None,
-        findings=[_finding(finding) for finding in report.findings] or None,
+        findings=[_finding(finding, report.found_at) for finding in report.findings] or None,
     )
 
 
@@ -167,11 +167,12 @@ def _sentence(verdict: Verdict) -> wire.Sentence:
     )
 
 
-def _finding(finding: Finding) -> wire.Finding:
+def _finding(finding: Finding, weight: int) -> wire.Finding:
     return wire.Finding(
         guard=finding.guard,
         mode=finding.mode,
         verdict=finding.verdict,
+        weight=weight,
         value=_percent(finding.value),
         limit=_percent(finding.limit),
         bad=finding.bad,

@@ -76,6 +76,8 @@ class Finding(Part):
     """Whether a breach takes the new version off traffic."""
     verdict: Verdict
     """What the evidence says."""
+    weight: Annotated[int, Field(ge=0, le=100)] | None = None
+    """The weight at which it was found: right after a raise that of the step before, 0 before one was confirmed."""
     value: _Percent | None = None
     """The share of bad requests that was found."""
     limit: _Percent | None = None

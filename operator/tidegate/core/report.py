@@ -10,7 +10,7 @@ from tidegate.core.guards import Finding
 from tidegate.core.observed import Judgement, Observed
 from tidegate.core.plan import Plan
 from tidegate.core.reasons import Reason
-from tidegate.core.record import Leaving, Record, Rollout
+from tidegate.core.record import Leaving, Record
 from tidegate.core.revision import serving_digest, wished_revision
 from tidegate.core.values import Unavailable
 
@@ -45,7 +45,8 @@ class Condition:
 class Report:
     """Everything that status shows. `weights` are those that the router confirmed, None before it did.
 
-    `step` counts from 1 and is 0 before the first weight.
+    `step` counts from 1 and is 0 before the first weight. `findings` are those of the newest look, gathered at the
+    weight `found_at`: right after a raise that of the step before, which is what it was raised for.
     """
 
     generation: int
@@ -56,6 +57,7 @@ class Report:
     step: int
     steps: int
     findings: tuple[Finding, ...]
+    found_at: int
 
 
 def report(plan: Plan, decision: Decision, seen: Observed) -> Report:
@@ -65,6 +67,8 @@ def report(plan: Plan, decision: Decision, seen: Observed) -> Report:
     route = seen.route
     confirmed = route is not None and route.confirmed
     judged = seen.evidence if isinstance(seen.evidence, Judgement) else None
+    if judged is not None and (rollout is None or judged.canary != rollout.canary.name):
+        judged = None
     told = conditions(plan, decision, seen)
     return Report(
         generation=plan.generation,
@@ -74,18 +78,9 @@ def report(plan: Plan, decision: Decision, seen: Observed) -> Report:
         weights=dict(route.weights) if confirmed and route is not None else None,
         step=sum(1 for step in plan.steps if rollout is not None and step.weight <= rollout.weight),
         steps=len(plan.steps),
-        findings=judged.findings if judged is not None and _tells_of(judged, rollout) else (),
+        findings=judged.findings if judged is not None else (),
+        found_at=judged.weight if judged is not None else 0,
     )
-
-
-def _tells_of(judged: Judgement, rollout: Rollout | None) -> bool:
-    """Whether findings are those of this canary at its present weight, or at one that no router has confirmed yet (0).
-
-    Right after a raise they are those of the step before. What a verdict rests on stays.
-    """
-    if rollout is None or judged.canary != rollout.canary.name:
-        return False
-    return rollout.verdict is not None or judged.weight in {0, rollout.weight}
 
 
 def phase(decision: Decision, *, ready: bool) -> Phase:

@@ -68,6 +68,7 @@ ROLLING = Report(
     step=2,
     steps=4,
     findings=(FINDING,),
+    found_at=5,
 )
 
 _times = st.floats(min_value=0, max_value=4e9, allow_nan=False)

@@ -39,6 +39,7 @@ def test_a_rollout_is_shown_with_what_people_ask_for() -> None:
                 "guard": "errorRate.max",
                 "mode": "Enforce",
                 "verdict": "Breach",
+                "weight": 5,
                 "value": "8.095%",
                 "limit": "1%",
                 "bad": 34,

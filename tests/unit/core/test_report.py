@@ -299,8 +299,6 @@ def test_step_weights_and_findings_are_those_of_the_present_canary() -> None:
     "fields",
     [
         {"evidence": make.judgement(AT_5, canary="another")},
-        # Right after a raise they are those of the step before.
-        {"evidence": make.judgement(AT_5, weight=1)},
         {"evidence": make.unavailable("EvidenceMissing")},
     ],
 )
@@ -308,10 +306,11 @@ def test_findings_of_others_are_not_shown(fields: dict[str, Any]) -> None:
     assert _report(AT_5, **fields).findings == ()
 
 
-def test_findings_before_the_router_confirmed_a_weight_and_those_that_a_verdict_rests_on_are_shown() -> None:
-    assert _report(AT_5, evidence=make.judgement(AT_5, weight=0)).findings
-    reverted = make.record(rollout=make.rollout(weight=0, verdict=VERDICT))
-    assert _report(reverted, evidence=make.judgement(AT_5), routed={"confirmed": False}).findings
+def test_findings_name_the_weight_at_which_they_were_found() -> None:
+    # Right after a raise they are those of the step before, and before the router confirmed a weight of none.
+    for weight in (0, 1, 5):
+        shown = _report(AT_5, evidence=make.judgement(AT_5, weight=weight))
+        assert (len(shown.findings), shown.found_at) == (1, weight)
 
 
 def test_an_idle_object_shows_no_findings_of_the_past() -> None:
