@@ -50,8 +50,11 @@ class Output:
 def watching(person: Person, *arguments: str, terminal: bool) -> Iterator[tuple[subprocess.Popen[bytes], Output]]:
     ours, theirs = pty.openpty() if terminal else os.pipe()
     environment = {**person.environment(), **({"COLUMNS": "100", "LINES": "40"} if terminal else {})}
-    # With the terminal as its own, so that Ctrl-C means the program, as it does for people.
-    prefix = ["setsid", "--ctty"] if terminal else []
+    # What runs these tests in the background may have Ctrl-C ignored; a program that a person starts has not.
+    prefix = ["env", "--default-signal=INT"]
+    if terminal:
+        # With the terminal as its own, so that Ctrl-C means the program, as it does for people.
+        prefix += ["setsid", "--ctty"]
     process = subprocess.Popen(
         [*prefix, *person.command("watch", *arguments)],
         stdin=theirs if terminal else subprocess.DEVNULL,
