@@ -14,7 +14,8 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -229,6 +230,14 @@ class Replica:
         body = {"name": "ModelIsWrong", "labels": labels}
         headers = {"Authorization": f"Bearer {TOKEN}"}
         return httpx.post(f"{self.url}/alerts", json=body, headers=headers, timeout=20).status_code
+
+    def alerts(self, names: Sequence[str]) -> int:
+        """Tell this replica of an alert on each object, in one webhook of Alertmanager's; the answer's status."""
+        moment = datetime.now(UTC).isoformat()
+        labels = [{"alertname": "ModelIsWrong", "namespace": self._cell.namespace, "modeldeployment": n} for n in names]
+        body = {"version": "4", "alerts": [{"status": "firing", "labels": each, "startsAt": moment} for each in labels]}
+        headers = {"Authorization": f"Bearer {TOKEN}"}
+        return httpx.post(f"{self.url}/alerts/alertmanager", json=body, headers=headers, timeout=60).status_code
 
     def kill(self) -> None:
         """SIGKILL, and what there is to clear up after it."""
