@@ -210,6 +210,8 @@ class Run:
         children = Path(f"/proc/{wrapper}/task/{wrapper}/children").read_text().split()
         for child in children:
             os.kill(int(child), signal.Signals[f"SIG{signal_name}"])
+            if signal_name == "STOP":
+                _await_stopped(int(child))
         if signal_name == "CONT":
             # nsenter stops itself when its child is stopped, and would never see it end.
             os.kill(wrapper, signal.SIGCONT)
@@ -258,3 +260,20 @@ def _new_id() -> str:
         name = secrets.token_hex(3)
         if not (remains.ROOT / name).exists() and not cgroups.of_run(name):
             return name
+
+
+def _await_stopped(pid: int, seconds: float = 10.0) -> None:
+    """Its threads stop one by one, and one that still runs may answer a request."""
+    end = time.monotonic() + seconds
+    while any(_state(thread) != "T" for thread in Path(f"/proc/{pid}/task").iterdir()):
+        if time.monotonic() > end:
+            raise TimeoutError(f"process {pid} was not stopped within {seconds:g} s")
+        time.sleep(0.001)
+
+
+def _state(thread: Path) -> str:
+    """One letter, by proc(5); a thread that ended meanwhile is as good as stopped."""
+    try:
+        return (thread / "stat").read_text().rpartition(")")[2].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return "T"
