@@ -90,6 +90,9 @@ def access(uri: str, username: str | None, password: str | None, token: str | No
         return _unconfigured(f"is of the kind {cleaned(scheme)!r}, not http or https")
     if parts.query or parts.fragment:
         return _unconfigured("has a query or a fragment")
+    if "@" in parts.path:
+        # `http://ann:1/x@host` reads as host `ann`, port 1 and a path: what follows may be half of a password.
+        return _unconfigured("has an @ in its path (write a / in a password as %2F)")
     netloc = f"[{host}]" if ":" in host else host
     netloc += f":{port}" if port is not None and port != _DEFAULT_PORTS[scheme] else ""
     in_uri = (parts.username and unquote(parts.username), parts.password and unquote(parts.password))
