@@ -5,10 +5,11 @@ It carries decisions out as the loop does and keeps its own books of what happen
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 
 from tests.property.invariants import violations
 from tests.property.ledger import Ledger, named, work
+from tests.property.standing import Live, Pods
 from tests.unit.core import builders as make
 
 from tidegate.core.alerts import identity
@@ -29,26 +30,6 @@ LONG = (Step(weight=5, hold=60), Step(weight=50, hold=120), Step(weight=100, hol
 SHORT = (Step(weight=10, hold=30), Step(weight=100, hold=30))
 #: A machine that writes more often than this without anything happening does not come to rest.
 MOST_WRITES = 20
-
-
-@dataclass
-class Pods:
-    """One revision's pods. `leaving` are those of a Deployment that is gone: they serve, and not for long."""
-
-    ready: int = 0
-    leaving: int = 0
-    restarts: dict[str, int] = field(default_factory=dict)
-    exits: tuple[Exit, ...] = ()
-
-
-@dataclass
-class Live:
-    """The route as the API server has it. `told` is the generation that the router has confirmed."""
-
-    record: Record
-    weights: dict[str, int]
-    generation: int = 1
-    told: int = 0
 
 
 class BrokenInvariantError(AssertionError):
