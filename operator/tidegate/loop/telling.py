@@ -82,6 +82,7 @@ class AlertLane:
             try:
                 if not await self._reverts.attempt(key, rules=TELLING):
                     return
+                continue
             except Conflict as error:
                 failures += 1
                 if failures <= PROMPT_CONFLICTS:
