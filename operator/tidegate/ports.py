@@ -9,6 +9,7 @@ from tidegate.core.election import Lease
 from tidegate.core.evidence import Reading, Unreadable
 from tidegate.core.notice import Happening, Notice
 from tidegate.core.plan import MetricsFormat, Pointer, Runtime
+from tidegate.core.registered import RegisteredModel, RegisteredVersion
 from tidegate.core.samples import Sample
 from tidegate.core.values import Unavailable, VersionId
 
@@ -40,6 +41,55 @@ class Registry(Protocol):
         self, wishes: Sequence[tuple[str, Pointer]]
     ) -> Mapping[tuple[str, Pointer], VersionId | Unavailable]:
         """Read what each (model, pointer) names now, in as few requests as it takes."""
+        ...
+
+    async def close(self) -> None:
+        """Release threads and connections."""
+        ...
+
+
+class RegistryWriter(Protocol):
+    """The write side of an MLflow model registry. Never raises for what a registry can do wrong.
+
+    A write answers None once it is done. `Unavailable` says that it is not, or that nobody knows; every write says what
+    shall be, so it is simply done again. A registry knows no compare-and-set: who must not overwrite what a person did
+    reads right before, and after.
+    """
+
+    @property
+    def url(self) -> str:
+        """See `Registry.url`."""
+        ...
+
+    async def read(self, model: str) -> RegisteredModel | Unavailable:
+        """A model with its aliases and all versions with stages and tags. Two requests and more: not for polling."""
+        ...
+
+    async def version(self, model: str, number: str) -> RegisteredVersion | Unavailable:
+        """One version with its stage and tags, in one request."""
+        ...
+
+    async def set_tag(self, model: str, number: str, key: str, value: str) -> Unavailable | None:
+        """Set a tag of a version."""
+        ...
+
+    async def delete_tag(self, model: str, number: str, key: str) -> Unavailable | None:
+        """Delete a tag of a version; one that is not there is deleted."""
+        ...
+
+    async def set_alias(self, model: str, alias: str, number: str) -> Unavailable | None:
+        """Set an alias, or move it here."""
+        ...
+
+    async def delete_alias(self, model: str, alias: str) -> Unavailable | None:
+        """Delete an alias; one that is not there is deleted."""
+        ...
+
+    async def move(self, model: str, number: str, stage: str, *, archive: bool) -> Unavailable | None:
+        """Move a version to a stage; `archive` archives all others there in the same transaction.
+
+        `archive` goes with Staging and Production alone.
+        """
         ...
 
     async def close(self) -> None:

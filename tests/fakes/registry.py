@@ -1,11 +1,12 @@
-"""A registry in memory, held to the same contract as the one over MLflow."""
+"""A registry in memory, held to the same contracts (reading and writing) as those over MLflow."""
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from tidegate.core.plan import Pointer, PointerKind
 from tidegate.core.reasons import Reason
+from tidegate.core.registered import RegisteredModel, RegisteredVersion
 from tidegate.core.values import Unavailable, VersionId
 
 Wish = tuple[str, Pointer]
@@ -19,10 +20,11 @@ class _Model:
     ready: dict[str, bool] = field(default_factory=dict)
     stages: dict[str, str] = field(default_factory=dict)
     aliases: dict[str, str] = field(default_factory=dict)
+    tags: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
 class FakeRegistry:
-    """`ports.Registry`, and what people do in one.
+    """`ports.Registry`, and what people do in one. `writer` is its `ports.RegistryWriter`.
 
     `fail(reason, message)` makes every read fail until `fail(None)`; while `hanging` is set, reads wait. `reads` keeps
     the wishes of every read.
@@ -36,6 +38,7 @@ class FakeRegistry:
         self._clock_ms = 1_700_000_000_000
         self._failure: Unavailable | None = None
         self._released = asyncio.Event()
+        self.writer = FakeWriter(self)
 
     @property
     def url(self) -> str:
@@ -83,6 +86,7 @@ class FakeRegistry:
     def delete_version(self, model: str, number: str) -> None:
         known = self._models[model]
         del known.ready[number], known.stages[number]
+        known.tags.pop(number, None)
         known.aliases = {alias: of for alias, of in known.aliases.items() if of != number}
 
     def delete_model(self, model: str) -> None:
@@ -92,6 +96,19 @@ class FakeRegistry:
         self.register(name)
         self._models[name].prompt = True
         self.add_version(name)
+
+    def failure(self) -> Unavailable | None:
+        """Why nothing is answered now."""
+        return self._failure
+
+    def model(self, name: str) -> _Model | Unavailable:
+        """What there is of a model."""
+        known = self._models.get(name)
+        return known or Unavailable(reason=Reason.MODEL_NOT_FOUND, message=f"no model {name!r}")
+
+    def tags(self, model: str, number: str) -> dict[str, str]:
+        """The tags of a version."""
+        return dict(self._models[model].tags.get(number, {}))
 
     def _resolve(self, model: str, pointer: Pointer) -> VersionId | Unavailable:
         known = self._models.get(model)
@@ -124,3 +141,107 @@ class FakeRegistry:
             case PointerKind.STAGE:
                 within = [n for n, stage in known.stages.items() if stage.lower() == pointer.value.lower()]
                 return max(within, key=int, default=None)
+
+
+class FakeWriter:
+    """`ports.RegistryWriter` over a `FakeRegistry`.
+
+    `writes` keeps every write that arrived. `before(write)` and `after(write)` are called around each one: a test
+    counts there, breaks the registry, or ends the writer in between. An answer of `before` is given instead of the
+    write, one of `after` instead of its answer (the write was done, and nobody learns it).
+    """
+
+    def __init__(self, registry: FakeRegistry) -> None:
+        self._registry = registry
+        self.writes: list[tuple[str, ...]] = []
+        self.before: Callable[[tuple[str, ...]], Unavailable | None] = _nothing
+        self.after: Callable[[tuple[str, ...]], Unavailable | None] = _nothing
+
+    @property
+    def url(self) -> str:
+        return self._registry.url
+
+    async def read(self, model: str) -> RegisteredModel | Unavailable:
+        known = self._known(model)
+        if isinstance(known, Unavailable):
+            return known
+        versions = sorted(known.ready, key=int)
+        return RegisteredModel(
+            name=model,
+            created_ms=known.created_ms,
+            aliases=dict(known.aliases),
+            versions=tuple(_registered(known, number) for number in versions),
+        )
+
+    async def version(self, model: str, number: str) -> RegisteredVersion | Unavailable:
+        known = self._known(model, number)
+        return known if isinstance(known, Unavailable) else _registered(known, number)
+
+    async def set_tag(self, model: str, number: str, key: str, value: str) -> Unavailable | None:
+        def work(known: _Model) -> None:
+            known.tags.setdefault(number, {})[key] = value
+
+        return self._write(("set_tag", model, number, key, value), work, number)
+
+    async def delete_tag(self, model: str, number: str, key: str) -> Unavailable | None:
+        def work(known: _Model) -> None:
+            known.tags.get(number, {}).pop(key, None)
+
+        return self._write(("delete_tag", model, number, key), work, number)
+
+    async def set_alias(self, model: str, alias: str, number: str) -> Unavailable | None:
+        def work(known: _Model) -> Unavailable | None:
+            if alias.lower() == "latest":
+                return Unavailable(reason=Reason.REGISTRY_REFUSED, message=f"{alias} of {model!r} is reserved")
+            known.aliases[alias] = number
+            return None
+
+        return self._write(("set_alias", model, alias, number), work, number)
+
+    async def delete_alias(self, model: str, alias: str) -> Unavailable | None:
+        return self._write(("delete_alias", model, alias), lambda known: known.aliases.pop(alias, None) and None)
+
+    async def move(self, model: str, number: str, stage: str, *, archive: bool) -> Unavailable | None:
+        def work(known: _Model) -> None:
+            for other, where in known.stages.items():
+                if archive and where.lower() == stage.lower():
+                    known.stages[other] = "Archived"
+            known.stages[number] = stage.capitalize()
+
+        return self._write(("move", model, number, stage, str(archive)), work, number)
+
+    async def close(self) -> None:
+        self._registry.release()
+
+    def _known(self, model: str, number: str | None = None) -> _Model | Unavailable:
+        known = self._registry.failure() or self._registry.model(model)
+        if isinstance(known, Unavailable) or number is None or number in known.ready:
+            return known
+        return Unavailable(reason=Reason.VERSION_NOT_FOUND, message=f"no version {number} of model {model!r}")
+
+    def _write(
+        self, write: tuple[str, ...], work: Callable[[_Model], Unavailable | None], number: str | None = None
+    ) -> Unavailable | None:
+        refused = self.before(write)
+        if refused is not None:
+            return refused
+        known = self._known(write[1], number)
+        if isinstance(known, Unavailable):
+            return known
+        self.writes.append(write)
+        return work(known) or self.after(write)
+
+
+def _nothing(_write: tuple[str, ...]) -> Unavailable | None:
+    return None
+
+
+def _registered(known: _Model, number: str) -> RegisteredVersion:
+    return RegisteredVersion(
+        number=number,
+        stage=known.stages[number],
+        ready=known.ready[number],
+        tags=dict(known.tags.get(number, {})),
+        created_ms=known.created_ms,
+        updated_ms=known.created_ms,
+    )

@@ -277,11 +277,15 @@ def _listed(names: Iterable[str], most: int = 8) -> str:
     return ", ".join(map(repr, ordered[:most])) + (", …" if len(ordered) > most else "") if ordered else "none"
 
 
-def _load(where: Access, timeout: float) -> "Client":
-    # Read by mlflow when it is imported: no telemetry, no handlers of its own on the process's log.
+def quiet() -> None:
+    """Set what mlflow reads when it is imported: no telemetry, no handlers of its own on the process's log."""
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_CONFIGURE_LOGGING", "false")
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+
+
+def _load(where: Access, timeout: float) -> "Client":
+    quiet()
     client: Client = importlib.import_module("tidegate.adapters.mlflow_client").Client(
         where, timeout=timeout, connect=min(_CONNECT_SECONDS, timeout)
     )

@@ -31,6 +31,8 @@ LARGEST_ANSWER = 32 * 1024 * 1024
 _OK = 200
 _NOT_FOUND = "RESOURCE_DOES_NOT_EXIST"
 _INVALID = "INVALID_PARAMETER_VALUE"
+#: What MLflow makes of an error of its database, such as a broken constraint.
+_BAD_REQUEST = "BAD_REQUEST"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,7 +141,7 @@ class _BoundedStore(RestStore):  # type: ignore[misc]  # mlflow ships no types, 
         body = _json_object(text)
         if status != _OK:
             code, words = str((body or {}).get("error_code", "")), str((body or {}).get("message", text))
-            if code in {_NOT_FOUND, _INVALID} and status < 500:  # noqa: PLR2004 (the class of server errors)
+            if code in {_NOT_FOUND, _INVALID, _BAD_REQUEST} and status < 500:  # noqa: PLR2004 (the class of server errors)
                 raise RegistryFault(Reason.REGISTRY_FAILING, self._access.clean(words), code=code)
             raise refused(self._access, status, code, words)
         if body is None:
@@ -172,7 +174,7 @@ class _BoundedStore(RestStore):  # type: ignore[misc]  # mlflow ships no types, 
                 self.get_host_creds(),
                 endpoint,
                 method,
-                params=query,
+                **({"params": query} if method == "GET" else {"json": query}),
                 max_retries=0,
                 retry_codes=frozenset(),
                 raise_on_status=False,

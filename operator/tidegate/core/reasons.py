@@ -49,6 +49,7 @@ class Reason(StrEnum):
     REGISTRY_FORBIDDEN = "RegistryForbidden"
     REGISTRY_HOST_REFUSED = "RegistryHostRefused"
     REGISTRY_NOT_MLFLOW = "RegistryNotMLflow"
+    REGISTRY_REFUSED = "RegistryRefused"
     MODEL_NOT_FOUND = "ModelNotFound"
     ALIAS_NOT_FOUND = "AliasNotFound"
     STAGE_EMPTY = "StageEmpty"
@@ -139,6 +140,7 @@ MEANING: Mapping[Reason, str] = {
     Reason.REGISTRY_HOST_REFUSED: "The MLflow server refuses the host name in the URI. Start it with `--allowed-hosts` "
     "naming it.",
     Reason.REGISTRY_NOT_MLFLOW: "What answers at MLFLOW_TRACKING_URI is no MLflow registry. Mend the URI.",
+    Reason.REGISTRY_REFUSED: "The registry does not take a change as it is; the message has its words.",
     Reason.MODEL_NOT_FOUND: "The registry has no model of this name. Mend `spec.model.name`, or register it.",
     Reason.ALIAS_NOT_FOUND: "The model has no such alias. Set it in MLflow, or mend `spec.model.alias`.",
     Reason.STAGE_EMPTY: "No version of the model is in this stage. Move one there in MLflow, or mend "

@@ -1,0 +1,117 @@
+"""Writes to the MLflow model registry, in threads of their own: a registry that hangs for writes delays no read."""
+
+import asyncio
+import importlib
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING, Self, TypeVar
+
+from tidegate.adapters.mlflow import quiet
+from tidegate.adapters.mlflow_failures import Access, RegistryFault, access, unreachable
+from tidegate.core.registered import RegisteredModel, RegisteredVersion
+from tidegate.core.values import Unavailable
+
+if TYPE_CHECKING:
+    from tidegate.adapters.mlflow_write_client import WritingClient
+
+_T = TypeVar("_T")
+
+_THREADS = 2
+_REQUEST_SECONDS = 5.0
+_CONNECT_SECONDS = 2.0
+#: A call of several requests (pages, an alias that is set again) is given up after this many times its deadline.
+_PATIENCE = 3.0
+
+
+class MlflowWriter:
+    """`ports.RegistryWriter` over MLflow. Takes the arguments of `MlflowRegistry`."""
+
+    def __init__(
+        self,
+        uri: str,
+        *,
+        username: str | None = None,
+        password: str | None = None,
+        token: str | None = None,
+        timeout: float = _REQUEST_SECONDS,
+    ) -> None:
+        self._access = access(uri, username, password, token)
+        self._timeout = timeout
+        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="registry-writes")
+        self._client: WritingClient | None = None
+        self._loading = asyncio.Lock()
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str]) -> Self:
+        """From the variables that MLflow's own clients read."""
+        return cls(
+            environment.get("MLFLOW_TRACKING_URI", ""),
+            username=environment.get("MLFLOW_TRACKING_USERNAME"),
+            password=environment.get("MLFLOW_TRACKING_PASSWORD"),
+            token=environment.get("MLFLOW_TRACKING_TOKEN"),
+        )
+
+    @property
+    def url(self) -> str:
+        """The tracking URI without credentials; empty where there is none that could be used."""
+        return self._access.url if isinstance(self._access, Access) else ""
+
+    async def read(self, model: str) -> RegisteredModel | Unavailable:
+        """See the port."""
+        return await self._ask(lambda client: client.whole(model))
+
+    async def version(self, model: str, number: str) -> RegisteredVersion | Unavailable:
+        """See the port."""
+        return await self._ask(lambda client: client.registered(model, number))
+
+    async def set_tag(self, model: str, number: str, key: str, value: str) -> Unavailable | None:
+        """See the port."""
+        return await self._ask(lambda client: client.set_tag(model, number, key, value))
+
+    async def delete_tag(self, model: str, number: str, key: str) -> Unavailable | None:
+        """See the port."""
+        return await self._ask(lambda client: client.delete_tag(model, number, key))
+
+    async def set_alias(self, model: str, alias: str, number: str) -> Unavailable | None:
+        """See the port."""
+        return await self._ask(lambda client: client.set_alias(model, alias, number))
+
+    async def delete_alias(self, model: str, alias: str) -> Unavailable | None:
+        """See the port."""
+        return await self._ask(lambda client: client.delete_alias(model, alias))
+
+    async def move(self, model: str, number: str, stage: str, *, archive: bool) -> Unavailable | None:
+        """See the port."""
+        return await self._ask(lambda client: client.move(model, number, stage, archive=archive))
+
+    async def close(self) -> None:
+        """Let the threads go; one that still waits for an answer ends by its own deadline."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    async def _ask(self, work: "Callable[[WritingClient], _T]") -> _T | Unavailable:
+        if isinstance(self._access, Unavailable):
+            return self._access
+        try:
+            client = await self._loaded(self._access)
+            async with asyncio.timeout(self._timeout * _PATIENCE):
+                return await asyncio.get_running_loop().run_in_executor(self._pool, partial(work, client))
+        except TimeoutError:
+            return unreachable(self._access, f"no answer within {self._timeout * _PATIENCE:g} s").unavailable
+        except RegistryFault as fault:
+            return fault.unavailable
+
+    async def _loaded(self, where: Access) -> "WritingClient":
+        async with self._loading:
+            if self._client is None:
+                run = asyncio.get_running_loop().run_in_executor
+                self._client = await run(self._pool, _load, where, self._timeout)
+            return self._client
+
+
+def _load(where: Access, timeout: float) -> "WritingClient":
+    quiet()
+    client: WritingClient = importlib.import_module("tidegate.adapters.mlflow_write_client").WritingClient(
+        where, timeout=timeout, connect=min(_CONNECT_SECONDS, timeout)
+    )
+    return client

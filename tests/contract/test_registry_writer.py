@@ -1,0 +1,155 @@
+"""What every registry that is written to owes the loop: the fake and the one over a real MLflow server alike."""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass
+
+import pytest
+from tests.fakes.registry import FakeRegistry
+from tests.fixtures.mlflow import MlflowServer, RegistryEditor, mlflow_server
+
+from tidegate.adapters.mlflow_writes import MlflowWriter
+from tidegate.core.reasons import Reason
+from tidegate.core.registered import RegisteredModel, RegisteredVersion
+from tidegate.core.values import Unavailable
+from tidegate.ports import RegistryWriter
+
+_NUMBERS = itertools.count(1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """A registry that is written to, and the hands of the people who use it."""
+
+    writer: RegistryWriter
+    edit: FakeRegistry | RegistryEditor
+
+    async def read(self, model: str) -> RegisteredModel:
+        found = await self.writer.read(model)
+        assert isinstance(found, RegisteredModel), found
+        return found
+
+    async def version(self, model: str, number: str) -> RegisteredVersion:
+        found = await self.writer.version(model, number)
+        assert isinstance(found, RegisteredVersion), found
+        return found
+
+    async def stages(self, model: str) -> dict[str, str]:
+        return {version.number: version.stage for version in (await self.read(model)).versions}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
+    with mlflow_server(tmp_path_factory.mktemp("mlflow")) as running:
+        yield running
+
+
+@pytest.fixture(params=["fake", "mlflow"])
+async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
+    if request.param == "fake":
+        fake = FakeRegistry()
+        yield Subject(writer=fake.writer, edit=fake)
+        return
+    running: MlflowServer = request.getfixturevalue("server")
+    writer = MlflowWriter(running.url, timeout=30)
+    yield Subject(writer=writer, edit=RegistryEditor(running))
+    await writer.close()
+
+
+@pytest.fixture
+def name(subject: Subject) -> str:
+    """A model of two versions that no other test uses: the server is shared."""
+    name = f"written {next(_NUMBERS)} für's Ärgste"
+    subject.edit.register(name)
+    for _ in range(2):
+        subject.edit.add_version(name)
+    return name
+
+
+def _reason(answer: object) -> str:
+    assert isinstance(answer, Unavailable), answer
+    return answer.reason
+
+
+async def test_a_tag_is_set_set_again_and_deleted(subject: Subject, name: str) -> None:
+    key = "tidegate.cluster.ml.fraud.state"
+    assert await subject.writer.set_tag(name, "1", key, "canary") is None
+    assert await subject.writer.set_tag(name, "1", key, "stable äöü") is None
+    assert (await subject.version(name, "1")).tags == {key: "stable äöü"}
+    assert (await subject.version(name, "2")).tags == {}
+    assert await subject.writer.delete_tag(name, "1", key) is None
+    assert (await subject.version(name, "1")).tags == {}
+
+
+async def test_what_is_not_there_can_be_deleted(subject: Subject, name: str) -> None:
+    assert await subject.writer.delete_tag(name, "1", "nothing") is None
+    assert await subject.writer.delete_alias(name, "nobody") is None
+
+
+async def test_an_alias_is_set_moved_and_deleted(subject: Subject, name: str) -> None:
+    assert await subject.writer.set_alias(name, "champion", "1") is None
+    assert await subject.writer.set_alias(name, "champion", "2") is None
+    assert (await subject.read(name)).aliases == {"champion": "2"}
+    assert await subject.writer.delete_alias(name, "champion") is None
+    assert (await subject.read(name)).aliases == {}
+
+
+async def test_first_sets_of_one_alias_at_once_all_come_to_an_end(subject: Subject, name: str) -> None:
+    answers = await asyncio.gather(*(subject.writer.set_alias(name, "champion", n) for n in ("1", "2", "1", "2")))
+    assert answers == [None] * 4
+    assert (await subject.read(name)).aliases["champion"] in {"1", "2"}
+
+
+async def test_a_move_archives_what_was_there_if_that_is_asked_for(subject: Subject, name: str) -> None:
+    assert await subject.writer.move(name, "1", "Production", archive=False) is None
+    assert await subject.writer.move(name, "2", "Production", archive=False) is None
+    assert (await subject.read(name)).within("production") == ("1", "2")
+    assert await subject.writer.move(name, "2", "Production", archive=True) is None
+    assert await subject.stages(name) == {"1": "Archived", "2": "Production"}
+    assert await subject.writer.move(name, "2", "None", archive=False) is None
+    assert await subject.stages(name) == {"1": "Archived", "2": "None"}
+
+
+async def test_all_versions_are_read_with_what_is_known_of_them(subject: Subject, name: str) -> None:
+    subject.edit.add_version(name, ready=False)
+    subject.edit.delete_version(name, "1")
+    assert await subject.writer.set_tag(name, "2", "a", "b") is None
+    read = await subject.read(name)
+    assert [(version.number, version.ready) for version in read.versions] == [("2", True), ("3", False)]
+    second = read.version("2")
+    assert second == await subject.version(name, "2")
+    assert second is not None
+    assert second.tags == {"a": "b"}
+    assert second.updated_ms >= second.created_ms > 0
+    assert read.version("1") is None
+    assert read.created_ms > 0
+
+
+async def test_what_does_not_exist_is_told_apart(subject: Subject, name: str) -> None:
+    writer, missing = subject.writer, f"no {name}"
+    assert _reason(await writer.read(missing)) == Reason.MODEL_NOT_FOUND
+    assert _reason(await writer.delete_alias(missing, "champion")) == Reason.MODEL_NOT_FOUND
+    assert _reason(await writer.version(name, "9")) == Reason.VERSION_NOT_FOUND
+    assert _reason(await writer.set_tag(name, "9", "a", "b")) == Reason.VERSION_NOT_FOUND
+    assert _reason(await writer.set_alias(name, "champion", "9")) == Reason.VERSION_NOT_FOUND
+    assert _reason(await writer.move(name, "9", "Production", archive=True)) == Reason.VERSION_NOT_FOUND
+
+
+async def test_what_a_registry_does_not_take_is_said(subject: Subject, name: str) -> None:
+    assert _reason(await subject.writer.set_alias(name, "latest", "1")) == Reason.REGISTRY_REFUSED
+    assert (await subject.read(name)).aliases == {}
+
+
+async def test_nobody_there_is_an_answer() -> None:
+    writer = MlflowWriter("http://127.0.0.1:9", timeout=1)
+    assert _reason(await writer.set_tag("m", "1", "a", "b")) == Reason.REGISTRY_UNREACHABLE
+    assert _reason(await writer.read("m")) == Reason.REGISTRY_UNREACHABLE
+    await writer.close()
+
+
+async def test_no_registry_is_an_answer() -> None:
+    writer = MlflowWriter.from_environment({})
+    assert writer.url == ""
+    assert _reason(await writer.move("m", "1", "Production", archive=True)) == Reason.REGISTRY_NOT_CONFIGURED
+    await writer.close()
