@@ -11,7 +11,7 @@ export PYTHONDONTWRITEBYTECODE := 1
 PYTEST = COVERAGE_FILE=$(CURDIR)/build/coverage/run.$@ $(BIN)/python -m pytest --cov --cov-report= --no-cov-on-fail --numprocesses 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help dev demo test check unit fuzz integration e2e bench generate lock format plugin wheels cluster-up cluster-down clean
+.PHONY: help dev demo test check unit fuzz integration e2e bench soak generate lock format plugin wheels cluster-up cluster-down clean
 
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
@@ -67,6 +67,9 @@ e2e: dev ## on the whole embedded cluster
 
 bench: dev ## benchmarks into build/bench.json
 	@$(BIN)/python -m tests.bench
+
+soak: dev ## MINUTES=30 of rollouts, reverts and restarts at random (SEED=...), under load
+	@$(BIN)/python -m tests.soak --minutes $(or $(MINUTES),30) $(if $(SEED),--seed $(SEED))
 
 plugin: ## kubectl-tidegate, one file, into build/
 	@$(PYTHON) -m tests.plugin build/kubectl-tidegate

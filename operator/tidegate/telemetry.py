@@ -100,6 +100,10 @@ class Metrics:
             "How much later than asked for the event loop came round, each second.",
             (0.005, 0.02, 0.1, 0.5, 1, 5),
         )
+        self.tasks = self._gauge(
+            "tidegate_asyncio_tasks",
+            "Tasks of the event loop that have not ended, counted each second. A number that only grows is a leak.",
+        )
         self.weights = ObjectGauge(
             "tidegate_weight_ratio", "Share of the traffic (0 to 1) that the route gives to a role.", "role"
         )

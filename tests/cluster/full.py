@@ -32,9 +32,11 @@ STEPS = 5
 class Cluster:
     """A running cluster. It ends with `stop()`, or with this process unless `keep()` was called."""
 
-    def __init__(self, run: Run, access: Access) -> None:
+    def __init__(self, run: Run, access: Access, *, plane: ControlPlane, gateway: gateway.Gateway) -> None:
         self.run = run
         self.access = access
+        self.plane = plane
+        self.gateway = gateway
         self._over = False
 
     @classmethod
@@ -60,10 +62,11 @@ class Cluster:
             with shown.step("making the namespaces"):
                 run = Run("full", sealed=True)
                 undo.callback(run.close)
-            access = _Starter(run, tools, shown).start(store, images, manifests)
+            starter = _Starter(run, tools, shown)
+            access = starter.start(store, images, manifests)
             run.record(access=access.facts())
             undo.pop_all()
-        return cls(run, access)
+        return cls(run, access, plane=starter.plane, gateway=starter.gateway)
 
     def keep(self) -> None:
         """Lets the cluster outlive this process; `python3 -m tests.cluster down` takes it down."""
@@ -90,12 +93,13 @@ class _Starter:
         self._run = run
         self._tools = tools
         self._progress = progress
-        self._plane = ControlPlane(
+        self.plane = ControlPlane(
             run=run, tools=tools, endpoints=ENDPOINTS, authority=Authority.create(run.directory / "pki")
         )
-        self._node = Node(run=run, tools=tools, plane=self._plane)
+        self.gateway = gateway.Gateway(run=run, tools=tools, plane=self.plane)
+        self._node = Node(run=run, tools=tools, plane=self.plane)
         self._access = Access(
-            kubeconfig=str(self._plane.kubeconfig()),
+            kubeconfig=str(self.plane.kubeconfig()),
             kubectl_program=tools["kubectl"],
             helm_program=tools["helm"],
             gateway_namespace=gateway.NAMESPACE,
@@ -113,14 +117,14 @@ class _Starter:
         with self._progress.step("starting containerd, etcd and kube-apiserver"):
             self._node.prepare_network()
             Containerd(run=self._run, tools=self._tools, root=root).start()
-            self._plane.start(light=False)
+            self.plane.start(light=False)
         with self._progress.step("starting controller manager, scheduler, kubelet and kube-proxy"):
             self._start_controllers()
             self._node.start_kubelet()
             self._node.start_proxy()
         with self._progress.step("starting Contour and Envoy"):
             self._apply_gateway(manifests)
-            gateway.Gateway(run=self._run, tools=self._tools, plane=self._plane).start()
+            self.gateway.start()
         with self._progress.step("waiting for node, name service and gateway"):
             self._access.apply(dns.manifests())
             self._await("node/node", "Ready")
@@ -130,13 +134,13 @@ class _Starter:
         return self._access
 
     def _start_controllers(self) -> None:
-        keys = self._plane.authority
+        keys = self.plane.authority
         user = "system:kube-controller-manager"
         self._run.spawn(
             "kube-controller-manager",
             [
                 self._tools["kube-controller-manager"],
-                f"--kubeconfig={self._plane.kubeconfig(user)}",
+                f"--kubeconfig={self.plane.kubeconfig(user)}",
                 f"--service-account-private-key-file={keys.key('service-accounts')}",
                 f"--root-ca-file={keys.certificate('ca')}",
                 "--use-service-account-credentials=true",
@@ -152,7 +156,7 @@ class _Starter:
             "kube-scheduler",
             [
                 self._tools["kube-scheduler"],
-                f"--kubeconfig={self._plane.kubeconfig('system:kube-scheduler')}",
+                f"--kubeconfig={self.plane.kubeconfig('system:kube-scheduler')}",
                 "--leader-elect=false",
                 "--bind-address=127.0.0.1",
                 f"--cert-dir={self._run.directory}/scheduler",

@@ -83,6 +83,27 @@ class Gateway:
         config = {"gateway": {"gatewayRef": {"namespace": NAMESPACE, "name": NAME}}}
         (base / "contour.yaml").write_text(json.dumps(config))
         self.run.call(["nft", "-f", "-"], text=REDIRECT)
+        self.start_control_plane()
+        self.run.call(
+            [
+                *(self.tools["contour"], "bootstrap", f"{base}/envoy.json"),
+                f"--admin-address={base}/admin.sock",
+                *("--xds-address=127.0.0.1", f"--xds-port={XDS_PORT}", f"--namespace={NAMESPACE}"),
+            ]
+        )
+        self._publish_admin(base / "envoy.json")
+        self.run.spawn(
+            "envoy",
+            [
+                *(self.tools["envoy"], "-c", f"{base}/envoy.json"),
+                *("--service-cluster", NAMESPACE, "--service-node", "envoy"),
+                *("--disable-hot-restart", "--concurrency", "1", "--log-level", "warning"),
+            ],
+        )
+
+    def start_control_plane(self) -> None:
+        """Starts Contour alone."""
+        base = self.run.directory / "gateway"
         self.run.spawn(
             "contour",
             [
@@ -100,22 +121,10 @@ class Gateway:
                 *(f"--disable-feature={kind}" for kind in MISSING_KINDS),
             ],
         )
-        self.run.call(
-            [
-                *(self.tools["contour"], "bootstrap", f"{base}/envoy.json"),
-                f"--admin-address={base}/admin.sock",
-                *("--xds-address=127.0.0.1", f"--xds-port={XDS_PORT}", f"--namespace={NAMESPACE}"),
-            ]
-        )
-        self._publish_admin(base / "envoy.json")
-        self.run.spawn(
-            "envoy",
-            [
-                *(self.tools["envoy"], "-c", f"{base}/envoy.json"),
-                *("--service-cluster", NAMESPACE, "--service-node", "envoy"),
-                *("--disable-hot-restart", "--concurrency", "1", "--log-level", "warning"),
-            ],
-        )
+
+    def kill_control_plane(self) -> None:
+        """Kills Contour; Envoy goes on with the configuration that it has."""
+        self.run.finish("contour", seconds=10.0, how="KILL")
 
     def _publish_admin(self, file: Path) -> None:
         # Tests read Envoy's own statistics; Contour's bootstrap knows a socket's path only.

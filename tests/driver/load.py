@@ -16,7 +16,7 @@ from pathlib import Path
 
 import aiohttp
 
-LONGEST = 3600.0  # seconds; no loop here is without an end
+LONGEST = 6 * 3600.0  # seconds; no loop here is without an end
 IN_FLIGHT = 200
 
 

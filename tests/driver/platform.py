@@ -12,14 +12,16 @@ from tests.driver import registry
 ROOT = Path(__file__).resolve().parents[2]
 NAMESPACE = "tidegate-system"
 RELEASE = "tidegate"
+#: The label of the operator's pods.
+OPERATORS = "app.kubernetes.io/name=tidegate"
 #: Whoever shows this may tell the operator of alerts.
 ALERT_TOKEN = "a-token-of-the-tests-own"
 _T = TypeVar("_T")
 
 
-def install_mlflow(access: Access) -> registry.Mlflow:
-    """Run MLflow and wait until it answers."""
-    access.apply(registry.manifests(access.image("mlflow")))
+def install_mlflow(access: Access, data: dict[str, Any] | None = None) -> registry.Mlflow:
+    """Run MLflow and wait until it answers; `data` as for `registry.manifests`."""
+    access.apply(registry.manifests(access.image("mlflow"), data))
     access.kubectl("rollout", "status", "deployment/mlflow", "-n", registry.NAMESPACE, "--timeout=180s")
     return registry.Mlflow(access)
 

@@ -15,8 +15,10 @@ URL = f"http://{SERVICE}.{NAMESPACE}.svc.cluster.local:{PORT}"
 HOSTS = tuple(f"{SERVICE}{suffix}:{PORT}" for suffix in ("", ".mlflow", ".mlflow.svc", ".mlflow.svc.cluster.local"))
 
 
-def manifests(image: str) -> list[dict[str, Any]]:
+def manifests(image: str, data: dict[str, Any] | None = None) -> list[dict[str, Any]]:
     """Namespace, Service and Deployment of a server on SQLite that keeps artifacts itself.
+
+    `data` is the source of its volume; one that ends with its pod if absent.
 
     One worker and no job execution: the defaults take 2.6 GB. The server answers only to the Host names it is told.
     """
@@ -47,7 +49,7 @@ def manifests(image: str) -> list[dict[str, Any]]:
         "automountServiceAccountToken": False,
         "terminationGracePeriodSeconds": 1,
         "containers": [container],
-        "volumes": [{"name": "data", "emptyDir": {}}, {"name": "tmp", "emptyDir": {}}],
+        "volumes": [{"name": "data", **(data or {"emptyDir": {}})}, {"name": "tmp", "emptyDir": {}}],
     }
     return [
         {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}},

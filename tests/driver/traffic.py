@@ -20,11 +20,18 @@ class Traffic:
     """Steady requests to one host through the gateway. Ends with its `with` block."""
 
     def __init__(
-        self, access: Access, host: str, *, rate: float = 50.0, bodies: Path | None = None, timeout: float = 10.0
+        self,
+        access: Access,
+        host: str,
+        *,
+        rate: float = 50.0,
+        bodies: Path | None = None,
+        timeout: float = 10.0,
+        seconds: float = 600.0,
     ) -> None:
         self._file = tempfile.NamedTemporaryFile("w+", suffix=".jsonl")  # noqa: SIM115 (closed in __exit__)
         command = [sys.executable, "-m", "tests.driver.load", "--url", f"{access.gateway_url}/invocations"]
-        command += ["--host", host, "--rate", str(rate), "--timeout", str(timeout)]
+        command += ["--host", host, "--rate", str(rate), "--timeout", str(timeout), "--seconds", str(seconds)]
         if bodies is not None:
             command += ["--bodies", str(bodies)]
         self._process = subprocess.Popen(

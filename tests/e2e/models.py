@@ -21,6 +21,17 @@ def register_files(name: str, folder: Path | None) -> str:
     return str(MlflowClient().create_model_version(name, source, run_id=run.info.run_id).version)
 
 
+def register_garbage(name: str) -> str:
+    """Register a version whose model file is none; its number."""
+    with tempfile.TemporaryDirectory() as scratch:
+        model, _, _ = train(1.0, seed=3)
+        saved = Path(scratch, "model")
+        mlflow.sklearn.save_model(model, str(saved), pip_requirements=[])
+        for file in saved.glob("model.*"):
+            file.write_bytes(b"not a model")
+        return register_files(name, saved)
+
+
 def main() -> None:
     """Register all four and write what the load driver sends."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -30,13 +41,7 @@ def main() -> None:
     args.bodies.write_text("\n".join(bodies()) + "\n", encoding="utf-8")
     register_plain(args.name, strength=0.001, seed=1)
     register_plain(args.name, strength=1.0, seed=2)
-    with tempfile.TemporaryDirectory() as scratch:
-        model, _, _ = train(1.0, seed=3)
-        saved = Path(scratch, "model")
-        mlflow.sklearn.save_model(model, str(saved), pip_requirements=[])
-        for file in saved.glob("model.*"):
-            file.write_bytes(b"not a model")
-        register_files(args.name, saved)
+    register_garbage(args.name)
     register_files(args.name, None)
 
 

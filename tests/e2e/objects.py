@@ -14,6 +14,7 @@ from urllib.parse import urlsplit
 from tests.cluster.access import Access
 
 ANSWER = 20.0  # seconds
+AGAIN = 0.1
 
 
 class Objects:
@@ -22,7 +23,7 @@ class Objects:
     def __init__(self, access: Access) -> None:
         config = json.loads(Path(access.kubeconfig).read_text())
         cluster = config["clusters"][0]["cluster"]
-        self._access = access
+        self.access = access
         self._server = urlsplit(cluster["server"])
         self._trusted = ssl.create_default_context(cafile=cluster["certificate-authority"])
         self._headers = {"Authorization": f"Bearer {config['users'][0]['user']['token']}"}
@@ -41,7 +42,8 @@ class Objects:
                 answer = self._ask(path)
             except (OSError, http.client.HTTPException):
                 # The server closes connections that were idle for long.
-                self._own.connection.close()
+                if (connection := getattr(self._own, "connection", None)) is not None:
+                    connection.close()
                 self._own.connection = None
                 if last:
                     raise
@@ -56,7 +58,7 @@ class Objects:
 
     def connect(self) -> http.client.HTTPSConnection:
         """A new connection to the API server."""
-        with self._access.inside():
+        with self.access.inside():
             host, port = self._server.hostname or "", self._server.port
             connection = http.client.HTTPSConnection(host, port, timeout=ANSWER, context=self._trusted)
             connection.connect()
@@ -76,14 +78,17 @@ class Objects:
 
 
 class Watch:
-    """Every form that the objects at a path take, in order, each with the time it was told. Ends with its block."""
+    """Every form that the objects at a path take, in order, each with the time it was told. Ends with its block.
 
-    def __init__(self, objects: Objects, path: str) -> None:
-        self._connection = objects.connect()
-        joint = "&" if "?" in path else "?"
-        self._answer = objects.ask(self._connection, f"{path}{joint}watch=1&timeoutSeconds=600")
-        if self._connection.sock is not None:
-            self._connection.sock.settimeout(None)
+    A `lasting` one begins anew wherever it ends, as with an API server that is restarted: what stands then is told
+    once more, and forms in between may be missed.
+    """
+
+    def __init__(self, objects: Objects, path: str, *, lasting: bool = False) -> None:
+        self._objects = objects
+        self._path = f"{path}{'&' if '?' in path else '?'}watch=1&timeoutSeconds=600"
+        self._lasting = lasting
+        self._open()
         self._seen: list[tuple[float, str, dict[str, Any]]] = []
         self._ended: str | None = None
         self._closing = False
@@ -115,13 +120,31 @@ class Watch:
         self._thread.join(10)
         self._connection.close()
 
+    def _open(self) -> None:
+        self._connection = self._objects.connect()
+        self._answer = self._objects.ask(self._connection, self._path)
+        if self._connection.sock is not None:
+            self._connection.sock.settimeout(None)
+
     def _follow(self) -> None:
+        said = self._read()
+        while self._lasting and not self._closing:
+            self._connection.close()
+            try:
+                self._open()
+            except (OSError, http.client.HTTPException):
+                time.sleep(AGAIN)  # another process starts again: there is nothing to wait on
+            else:
+                # Whoever closes meanwhile closes either what was open before, or this.
+                said = said if self._closing else self._read()
+        if not self._closing:
+            self._ended = said
+
+    def _read(self) -> str:
         try:
             while line := self._answer.readline():
                 event = json.loads(line)
                 self._seen.append((time.time(), event["type"], event["object"]))
-            said = "no more"
-        except (OSError, ValueError, http.client.HTTPException, AttributeError) as error:
-            said = repr(error)
-        if not self._closing:
-            self._ended = said
+        except (OSError, ValueError, KeyError, http.client.HTTPException, AttributeError) as error:
+            return repr(error)
+        return "no more"

@@ -1,11 +1,13 @@
 """One test's corner of the cluster: a namespace, a registered model, a `ModelDeployment`, a host, and traffic to it."""
 
 import json
+import sys
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from tests.cluster.access import Access
@@ -17,6 +19,7 @@ from tests.e2e.trail import Trail, number
 
 SITES = "t-"  # what the names of all sites begin with
 MODEL_PORT = 8080
+ROOT = Path(__file__).resolve().parents[2]
 COUNTERS = {
     "port": MODEL_PORT,
     "path": "/metrics",
@@ -95,6 +98,14 @@ class Site:
         self.apply(manifest or self.manifest())
         self.wait(lambda o: o.ready and o.version == number, what=f"version {number} serves")
         return number
+
+    def register(self, program: str, folder: Path, *arguments: str) -> Path:
+        """Register versions of this site's model by a program of its own, with full MLflow; what clients send."""
+        bodies = folder / f"{self.model}.jsonl"
+        command = [sys.executable, "-m", program, "--name", self.model, "--bodies", str(bodies), *arguments]
+        settings = {"MLFLOW_TRACKING_URI": self.mlflow.url, "MLFLOW_DISABLE_TELEMETRY": "true", "PYTHONPATH": str(ROOT)}
+        self.access.call("env", *(f"{name}={value}" for name, value in settings.items()), *command)
+        return bodies
 
     def candidate(self) -> str:
         """Register one more version and point at it; its number."""
@@ -192,10 +203,10 @@ class Site:
                 return False
         return True
 
-    def trail(self) -> Trail:
-        """Every form that object, route and pods take from now on."""
+    def trail(self, *, lasting: bool = False) -> Trail:
+        """Every form that object, route and pods take from now on; a lasting one outlives the API server."""
         owners, routes, pods = (self.path(kind) for kind in ("modeldeployments", "httproutes", "pods"))
-        return Trail(self.objects, owners=owners, routes=routes, pods=pods)
+        return Trail(self.objects, owners=owners, routes=routes, pods=pods, lasting=lasting)
 
     def revision(self, number: str) -> str:
         """The revision of a version that is being rolled out, serves, or did."""

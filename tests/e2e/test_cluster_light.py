@@ -11,8 +11,11 @@ from collections.abc import Iterator
 import pytest
 
 from tests.cluster import traces
+from tests.cluster.access import Access
 from tests.cluster.errors import StartError
 from tests.cluster.light import LightCluster
+from tests.driver.platform import wait_for
+from tests.e2e.objects import Objects, Watch
 
 pytestmark = pytest.mark.apiserver
 
@@ -72,6 +75,28 @@ def test_a_paused_server_takes_connections_and_answers_none_until_it_goes_on(clu
         with pytest.raises((TimeoutError, urllib.error.URLError)):
             read(cluster, "/readyz", seconds=0.5)
     assert isinstance(read(cluster, "/version"), dict)
+
+
+def test_a_lasting_watch_outlives_the_api_server_and_another_one_says_that_it_ended(cluster: LightCluster) -> None:
+    access = Access(
+        kubeconfig=str(cluster.kubeconfig), kubectl_program=cluster.kubectl_program, helm_program="",
+        gateway_namespace="", gateway_name="", gateway_url="",
+    )  # fmt: skip
+    objects, path = Objects(access), "/api/v1/namespaces/default/configmaps"
+    with Watch(objects, path, lasting=True) as lasting, Watch(objects, path) as other:
+        cluster.kubectl("create", "configmap", "before")
+        wait_for(lambda: "before" in names(lasting) and "before" in names(other), seconds=10, what="told by both")
+        cluster.restart()
+        cluster.kubectl("create", "configmap", "after")
+        wait_for(lambda: "after" in names(lasting), seconds=30, what="told after the restart")
+        with pytest.raises(AssertionError, match="the watch ended by itself"):
+            names(other)
+    assert objects.get(f"{path}/after")["metadata"]["name"] == "after"
+    objects.close()
+
+
+def names(watch: Watch) -> list[str]:
+    return [body["metadata"]["name"] for _, _, body in watch]
 
 
 def test_two_at_once_keep_their_objects_apart(cluster: LightCluster) -> None:

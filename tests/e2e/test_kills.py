@@ -1,17 +1,14 @@
 """The operator is killed (SIGKILL) at six moments of a rollout and a revert: same end, and no client notices."""
 
-import subprocess
 import time
 from collections.abc import Callable
-from typing import Any
 
-from tests.cluster import remains
-from tests.driver.platform import NAMESPACE, leader, wait_for
+from tests.driver.platform import NAMESPACE, OPERATORS, leader, wait_for
 from tests.driver.traffic import tally, unclean
+from tests.e2e.pods import killed, living, ready, signalled
 from tests.e2e.site import Site
 
 HOLD = 10.0
-_SELECTOR = "app.kubernetes.io/name=tidegate"
 
 
 def test_an_operator_killed_at_six_moments_reaches_the_same_end_without_a_failed_request(site: Site) -> None:
@@ -56,22 +53,22 @@ def test_an_operator_killed_at_six_moments_reaches_the_same_end_without_a_failed
 def test_a_canary_leaves_while_the_leader_hangs_and_a_leader_told_to_end_is_not_missed(site: Site) -> None:
     """Scenario 25: one of two replicas hangs (SIGSTOP) in mid-step; then it wakes up, and nothing of it is seen."""
     site.serve(site.manifest(rollout={"weights": [25, 100], "hold": "1h"}))
-    wait_for(lambda: [_ready(pod) for pod in _operators(site)] == [True, True], seconds=120, what="two replicas")
+    wait_for(lambda: _two_replicas(site), seconds=120, what="two replicas")
     with site.trail() as trail, site.traffic(rate=60) as traffic:
         site.steady(traffic)
         canary = site.candidate()
         moment(lambda: trail.weights(canary) == [25])
         site.steady(traffic, 30)
         hung = leader(site.access)
-        signalled(site, hung, "SIGSTOP")
+        signalled(site.objects, NAMESPACE, hung, "SIGSTOP")
         site.annotate("abort", f"{canary}/1")
         aborted = time.time()
         moment(lambda: trail.weights(canary) == [25, 0])
         assert trail.left(canary) < aborted + 5
         wait_for(lambda: leader(site.access) not in {"", hung}, seconds=30, what="the standby leads")
-        signalled(site, hung, "SIGCONT")
+        signalled(site.objects, NAMESPACE, hung, "SIGCONT")
         look = site.wait(lambda look: canary in look.rejected and look.stalled is not None, what="rejected")
-        wait_for(lambda: [_ready(pod) for pod in _operators(site)] == [True, True], seconds=60, what="both are ready")
+        wait_for(lambda: _two_replicas(site), seconds=60, what="both are ready")
         told = leader(site.access)
         site.access.kubectl("delete", "pod", told, "-n", NAMESPACE, "--wait=false")
         begun = time.time()
@@ -91,31 +88,11 @@ def moment(holds: Callable[[], bool]) -> None:
 
 
 def kill(site: Site) -> None:
-    """SIGKILL to the leader's process, and a new pod in place of the container's back-off; until another leads."""
+    """SIGKILL to the leader's process; until another leads."""
     name = leader(site.access)
-    signalled(site, name, "SIGKILL")
-    site.access.kubectl("delete", "pod", name, "-n", NAMESPACE, "--grace-period=0", "--force", "--wait=false")
+    killed(site.objects, NAMESPACE, name)
     wait_for(lambda: leader(site.access) not in {"", name}, seconds=90, what="another leader")
 
 
-def signalled(site: Site, pod: str, word: str) -> None:
-    """Send a signal to the operator's process in a pod."""
-    found = site.objects.get(f"/api/v1/namespaces/{NAMESPACE}/pods/{pod}")
-    _, _, container = found["status"]["containerStatuses"][0]["containerID"].partition("://")
-    access = site.access
-    socket = remains.ROOT / str(access.run) / "containerd" / "run" / "containerd.sock"
-    subprocess.run(
-        [str(access.ctr_program), f"--address={socket}", "-n", "k8s.io", "tasks", "kill", "-s", word, container],
-        check=True,
-        capture_output=True,
-    )
-
-
-def _operators(site: Site) -> list[dict[str, Any]]:
-    """The operator's pods that are not on their way out."""
-    found = site.objects.get(f"/api/v1/namespaces/{NAMESPACE}/pods?labelSelector={_SELECTOR}")["items"]
-    return [pod for pod in found if "deletionTimestamp" not in pod["metadata"]]
-
-
-def _ready(pod: dict[str, Any]) -> bool:
-    return any(c["type"] == "Ready" and c["status"] == "True" for c in pod["status"].get("conditions", []))
+def _two_replicas(site: Site) -> bool:
+    return [ready(pod) for pod in living(site.objects, NAMESPACE, OPERATORS)] == [True, True]

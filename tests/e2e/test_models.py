@@ -1,6 +1,5 @@
 """The model server of the project with real models from a real MLflow: good, corrupt, missing; and an upgrade."""
 
-import sys
 from collections import Counter
 from pathlib import Path
 
@@ -16,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 def test_a_real_model_is_served_replaced_kept_from_broken_ones_and_untouched_by_an_upgrade(
     site: Site, tmp_path: Path
 ) -> None:
-    bodies = register(site, tmp_path)
+    bodies = site.register("tests.e2e.models", tmp_path)
     rollout = {"weights": [50, 100], "hold": "1s"}
     manifest = site.manifest(rollout=rollout, guards={"errorRate": {"max": "5%"}, "minRequests": 50})
     manifest["spec"]["serving"] = {"replicas": 1, "runtime": "tidegate", "resources": SHARE}
@@ -44,15 +43,6 @@ def test_a_real_model_is_served_replaced_kept_from_broken_ones_and_untouched_by_
     assert look.rejected == {}
     assert unclean(answers) == [], tally(answers)
     assert Counter(a.version for a in answers[-20:]) == {"2": 20}
-
-
-def register(site: Site, folder: Path) -> Path:
-    """Four versions of the site's model; the file with what clients send."""
-    bodies = folder / "bodies.jsonl"
-    program = [sys.executable, "-m", "tests.e2e.models", "--name", site.model, "--bodies", str(bodies)]
-    settings = {"MLFLOW_TRACKING_URI": site.mlflow.url, "MLFLOW_DISABLE_TELEMETRY": "true", "PYTHONPATH": str(ROOT)}
-    site.access.call("env", *(f"{name}={value}" for name, value in settings.items()), *program)
-    return bodies
 
 
 def said(site: Site, version: str) -> str:

@@ -21,10 +21,10 @@ def number(revision: str) -> str:
 class Trail:
     """Watches of a site's object, route and pods, from their present form on."""
 
-    def __init__(self, objects: Objects, *, owners: str, routes: str, pods: str) -> None:
-        self._owners = Watch(objects, owners)
-        self._routes = Watch(objects, routes)
-        self._pods = Watch(objects, pods)
+    def __init__(self, objects: Objects, *, owners: str, routes: str, pods: str, lasting: bool = False) -> None:
+        self._owners = Watch(objects, owners, lasting=lasting)
+        self._routes = Watch(objects, routes, lasting=lasting)
+        self._pods = Watch(objects, pods, lasting=lasting)
 
     def __enter__(self) -> Self:
         return self

@@ -26,8 +26,9 @@ class Watchdog:
         self._metrics = metrics
 
     async def run(self) -> None:
-        """Measure the event loop's lag until cancelled."""
+        """Measure the event loop's lag, and count its tasks, until cancelled."""
         while True:
+            self._metrics.tasks.set(len(asyncio.all_tasks()))
             asked = self._clock.monotonic() + BEAT
             await asyncio.sleep(BEAT)
             self._metrics.loop_lag.observe(max(0.0, self._clock.monotonic() - asked))

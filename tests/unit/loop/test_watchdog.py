@@ -93,5 +93,23 @@ async def test_the_loops_lag_is_measured(kennel: Kennel, monkeypatch: pytest.Mon
     task.cancel()
 
 
+async def test_the_loops_tasks_are_counted_and_those_that_ended_are_not(
+    kennel: Kennel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tidegate.loop.watchdog.BEAT", 0.001)
+    before = len(asyncio.all_tasks())
+    dog = asyncio.create_task(kennel.dog.run())
+    others = [asyncio.create_task(asyncio.Event().wait()) for _ in range(3)]
+    await until(lambda: shown_tasks(kennel.metrics) == before + 4)
+    for task in others:
+        task.cancel()
+    await until(lambda: shown_tasks(kennel.metrics) == before + 1)
+    dog.cancel()
+
+
+def shown_tasks(metrics: Metrics) -> float | None:
+    return metrics.registry.get_sample_value("tidegate_asyncio_tasks")
+
+
 def sum_of(metrics: Metrics) -> float:
     return metrics.registry.get_sample_value("tidegate_event_loop_lag_seconds_count") or 0.0
