@@ -15,6 +15,7 @@ from tidegate.adapters.cloudevents import CloudEvents
 from tidegate.adapters.kube import KubeCluster
 from tidegate.adapters.lease import KubeLease
 from tidegate.adapters.mlflow import MlflowRegistry
+from tidegate.adapters.mlflow_writes import MlflowWriter
 from tidegate.adapters.pods import PodEvidence
 from tidegate.adapters.prometheus import HttpPrometheus, NoPrometheus
 from tidegate.adapters.reviews import KubeReviews
@@ -39,6 +40,7 @@ from tidegate.loop.lease import Elector
 from tidegate.loop.metered import MeteredEvidence, MeteredPrometheus, MeteredRegistry
 from tidegate.loop.notices import Notices
 from tidegate.loop.observe import Observer
+from tidegate.loop.pointers import PointerSaga
 from tidegate.loop.polled import PolledAlerts
 from tidegate.loop.queue import WorkQueue
 from tidegate.loop.reconcile import Reconciler
@@ -53,7 +55,7 @@ from tidegate.loop.watchdog import Watchdog
 from tidegate.loop.words import LastWords
 from tidegate.loop.workers import Workers
 from tidegate.loop.world import World
-from tidegate.ports import Clock, Cluster, Evidence, Leases, Logs, Notifier, Prometheus, Registry
+from tidegate.ports import Clock, Cluster, Evidence, Leases, Logs, Notifier, Prometheus, Registry, RegistryWriter
 from tidegate.settings import NotifySettings, Settings, happenings
 from tidegate.telemetry import Metrics
 
@@ -71,6 +73,7 @@ class Operator:
         settings: Settings,
         cluster: Cluster,
         registry: Registry,
+        writer: RegistryWriter,
         evidence: Evidence,
         clock: Clock,
         leases: Leases,
@@ -99,6 +102,7 @@ class Operator:
         self.poll = RegistryPoll(
             registry=registry, clock=clock, interval=settings.registry_interval, on_change=self._changed
         )
+        self.pointers = PointerSaga(writer, poll=self.poll, fence=self.fence, clock=clock, changed=self.queue.add)
         self.evidence = EvidenceWatch(
             MeteredEvidence(evidence, self.metrics, source="pods"),
             MeteredPrometheus(self.prometheus, self.metrics),
@@ -117,6 +121,7 @@ class Operator:
             presets=presets,
             alerts=inbox,
             words=self.words,
+            pointers=self.pointers,
         )
         events = EventRecorder(cluster=cluster, clock=clock, metrics=self.metrics, instance=socket.gethostname())
         self.notices = Notices(notifiers, clock=clock, metrics=self.metrics)
@@ -168,6 +173,7 @@ class Operator:
             queue=self.queue,
             presets=presets,
             metrics=self.metrics,
+            pointers=self.pointers,
         )
         self.workers = Workers(
             queue=self.queue, reconciler=self.reconciler, metrics=self.metrics, count=settings.workers
@@ -237,6 +243,7 @@ class Operator:
         try:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self.poll.run())
+                group.create_task(self.pointers.run())
                 group.create_task(self.workers.run())
                 if self.polled is not None:
                     group.create_task(self.polled.run())
@@ -264,6 +271,7 @@ async def run(settings: Settings) -> None:
     """Run one operator process until it is told to end."""
     access = Access(await find_identity())
     registry = MlflowRegistry.from_environment(os.environ)
+    writer = MlflowWriter.from_environment(os.environ)
     evidence = PodEvidence()
     prometheus = _prometheus(settings)
     cluster = KubeCluster(access, total=settings.api_timeout)
@@ -271,6 +279,7 @@ async def run(settings: Settings) -> None:
         settings=settings,
         cluster=cluster,
         registry=registry,
+        writer=writer,
         evidence=evidence,
         prometheus=prometheus,
         logs=cluster,
@@ -294,6 +303,7 @@ async def run(settings: Settings) -> None:
         await evidence.close()
         await prometheus.close()
         await registry.close()
+        await writer.close()
         await access.close()
 
 

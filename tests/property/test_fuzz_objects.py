@@ -66,6 +66,13 @@ class Registry:
         return self.answer, 0.0
 
 
+class Pointers:
+    """A queue of nothing."""
+
+    def errand(self, _: str) -> None:
+        """Nothing is written to a registry here."""
+
+
 class Evidence:
     """A watch whose judgement is known; what it is to watch is kept."""
 
@@ -142,6 +149,7 @@ def observed(bodies: list[dict[str, Any]], *, said: Judgement | Unavailable = NO
     for body in bodies:
         world.put(body)
     registry: Any = Registry(scene().wanted)
+    pointers: Any = Pointers()
     watch: Any = evidence
     clock = Clock(at=scene().at + after)
     observer = Observer(
@@ -152,6 +160,7 @@ def observed(bodies: list[dict[str, Any]], *, said: Judgement | Unavailable = NO
         presets=PRESETS,
         alerts=AlertInbox(),
         words=LastWords(None, print),
+        pointers=pointers,
     )
     snapshot = observer.snapshot(KEY)
     assert snapshot is not None

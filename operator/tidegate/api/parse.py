@@ -8,11 +8,23 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from tidegate.api import guards as wire_guards
+from tidegate.api import spec as wire_spec
 from tidegate.api.scalars import seconds, share
 from tidegate.api.spec import Model, Spec, can_feed
 from tidegate.api.v1alpha1 import Metadata, ModelDeployment
 from tidegate.core.guards import Absolute, Guard, Increase, Kind, Mode, Ratio
-from tidegate.core.plan import AlertGuard, Gateway, MetricsFormat, Plan, Pointer, PointerKind, Runtime, Serving, Step
+from tidegate.core.plan import (
+    AlertGuard,
+    Candidate,
+    Gateway,
+    MetricsFormat,
+    Plan,
+    Pointer,
+    PointerKind,
+    Runtime,
+    Serving,
+    Step,
+)
 from tidegate.core.promql import PRESETS
 from tidegate.core.queries import QueryGuard
 from tidegate.core.values import ObjectRef
@@ -47,6 +59,7 @@ def _plan(metadata: Metadata, spec: Spec) -> Plan:
         generation=metadata.generation,
         model=spec.model.name,
         pointer=_pointer(spec.model),
+        candidate=_candidate(spec.model.candidate),
         registry_secret=spec.model.registry.secret_ref.name if spec.model.registry else None,
         serving=_serving(spec),
         gateway=_gateway(spec),
@@ -69,6 +82,14 @@ def _pointer(model: Model) -> Pointer:
     named = {PointerKind.STAGE: model.stage, PointerKind.ALIAS: model.alias, PointerKind.VERSION: model.version}
     kind, value = next((kind, value) for kind, value in named.items() if value is not None)
     return Pointer(kind=kind, value=value)
+
+
+def _candidate(given: wire_spec.Candidate | None) -> Candidate | None:
+    if given is None:
+        return None
+    named = {PointerKind.STAGE: given.stage, PointerKind.ALIAS: given.alias}
+    kind, value = next((kind, value) for kind, value in named.items() if value is not None)
+    return Candidate(pointer=Pointer(kind=kind, value=value), discard=given.on_reject is not None)
 
 
 def _serving(spec: Spec) -> Serving:

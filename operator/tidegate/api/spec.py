@@ -73,6 +73,54 @@ class RegistryAccess(Wire):
     environment. It is referred to, never copied, and changing it starts no rollout."""
 
 
+class Rejected(Wire):
+    """What becomes of the candidate pointer when its version is rejected."""
+
+    rules = (
+        Rule(
+            cel="has(self.stage) || has(self.removeAlias)",
+            holds=lambda given: given.stage is not None or given.remove_alias is not None,
+            message="name stage or removeAlias, or leave onReject out",
+        ),
+    )
+    stage: Literal["Archived"] | None = None
+    """The rejected version is moved to this stage, if it still is in the candidate's."""
+    remove_alias: Literal[True] | None = None
+    """The candidate's alias is removed, if it still names the rejected version."""
+
+
+class Candidate(Wire):
+    """A second name in the registry: the version behind it is tried beside what the first one names."""
+
+    rules = (
+        Rule(
+            cel="has(self.stage) != has(self.alias)",
+            holds=lambda given: (given.stage is None) != (given.alias is None),
+            message="name the candidate by exactly one of stage and alias",
+        ),
+        Rule(
+            cel="!has(self.onReject) || !has(self.onReject.stage) || has(self.stage)",
+            holds=lambda given: given.on_reject is None or given.on_reject.stage is None or given.stage is not None,
+            message="goes with a candidate that is named by stage: use removeAlias",
+            field="onReject.stage",
+        ),
+        Rule(
+            cel="!has(self.onReject) || !has(self.onReject.removeAlias) || has(self.alias)",
+            holds=lambda given: (
+                given.on_reject is None or given.on_reject.remove_alias is None or given.alias is not None
+            ),
+            message="goes with a candidate that is named by alias: use stage",
+            field="onReject.removeAlias",
+        ),
+    )
+    stage: Literal["Production", "Staging"] | None = None
+    """The newest version in this stage is tried."""
+    alias: _Alias | None = None
+    """The version that this alias names is tried."""
+    on_reject: Rejected | None = None
+    """What becomes of the pointer when its version is rejected; absent: people move it."""
+
+
 class Model(Wire):
     """Which model is served, and which name in the registry says the version."""
 
@@ -81,6 +129,26 @@ class Model(Wire):
             cel="[has(self.stage), has(self.alias), has(self.version)].exists_one(given, given)",
             holds=lambda model: sum(name is not None for name in (model.stage, model.alias, model.version)) == 1,
             message="name the version by exactly one of stage, alias and version",
+        ),
+        Rule(
+            cel="!has(self.candidate) || !has(self.version)",
+            holds=lambda model: model.candidate is None or model.version is None,
+            message="goes with stage or alias: a finished rollout moves that pointer, and a number can't be moved",
+            field="candidate",
+        ),
+        Rule(
+            cel="!has(self.candidate) || !has(self.stage) || !has(self.candidate.stage) || "
+            "self.stage != self.candidate.stage",
+            holds=lambda model: model.candidate is None or model.stage is None or model.stage != model.candidate.stage,
+            message="must differ from model.stage",
+            field="candidate.stage",
+        ),
+        Rule(
+            cel="!has(self.candidate) || !has(self.alias) || !has(self.candidate.alias) || "
+            "self.alias != self.candidate.alias",
+            holds=lambda model: model.candidate is None or model.alias is None or model.alias != model.candidate.alias,
+            message="must differ from model.alias",
+            field="candidate.alias",
         ),
     )
     name: _ModelName
@@ -91,6 +159,9 @@ class Model(Wire):
     """The version that this alias names is served."""
     version: _VersionNumber | None = None
     """This version is served; no registry is asked."""
+    candidate: Candidate | None = None
+    """A second pointer, whose version is tried while the first one's serves. A finished rollout moves the first pointer
+    in the registry: the alias is set and the candidate's removed, or the stage changed and the old version archived."""
     registry: RegistryAccess | None = None
     """How the pods get at the registry; absent: without credentials."""
 

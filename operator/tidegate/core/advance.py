@@ -7,6 +7,7 @@ from tidegate.core.alerts import PATIENCE, describe
 from tidegate.core.begin import finished
 from tidegate.core.decision import Decision, Situation
 from tidegate.core.observed import Judgement
+from tidegate.core.pointers import promoting
 from tidegate.core.reasons import Reason
 from tidegate.core.record import Rollout, Stopwatch
 from tidegate.core.values import Unavailable
@@ -148,7 +149,7 @@ def promote(s: Situation) -> Decision:
     """The bake is over: the canary is stable."""
     rollout = _rollout(s)
     message = f"version {rollout.canary.version.number} serves all requests"
-    return s.go(finished(s.record, rollout, s.now), Reason.PROMOTED, message)
+    return s.go(promoting(s, finished(s.record, rollout, s.now), rollout.canary), Reason.PROMOTED, message)
 
 
 def _findings(judged: Judgement) -> str:

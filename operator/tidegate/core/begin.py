@@ -5,13 +5,11 @@ from dataclasses import replace
 from tidegate.core import waits
 from tidegate.core.causes import ABORTED
 from tidegate.core.decision import MEMORY, REJECTIONS, Decision, Situation, handle, remember
+from tidegate.core.pointers import PASSING, discarding, promoting
 from tidegate.core.reasons import Reason
 from tidegate.core.record import Parking, Proven, Record, Rejection, Retiring, Rollout, Stopwatch
 from tidegate.core.revert import MOST_TRIES
 from tidegate.core.values import Revision, Unavailable
-
-#: Reasons of the registry that say «not now» rather than «no».
-PASSING = frozenset({Reason.NOT_POLLED_YET, Reason.REGISTRY_UNREACHABLE, Reason.REGISTRY_FAILING})
 
 
 def unknown(s: Situation) -> Decision | None:
@@ -59,7 +57,8 @@ def parked(s: Situation) -> Decision | None:
         return None
     number = entry.revision.version.number
     if s.asked("abort", entry.revision, entry.attempt):
-        return s.go(_given_up(s, entry), Reason.ABORTED, f"version {number} is not tried again on request")
+        record = discarding(s, _given_up(s, entry), entry.revision)
+        return s.go(record, Reason.ABORTED, f"version {number} is not tried again on request")
     if s.asked("retry", entry.revision, entry.attempt):
         left = tuple(p for p in s.record.parked if p != entry)
         record = replace(handle(s.record, "retry", entry.revision, entry.attempt), parked=left)
@@ -128,7 +127,8 @@ def first(s: Situation) -> Decision | None:
     waiting = waits.for_pods(s, rollout) or waits.for_router(s, rollout) or unknown(s)
     if waiting is not None:
         return waiting
-    return s.go(finished(s.record, rollout, s.now), Reason.PROMOTED, f"{rollout.canary.name} serves all requests")
+    record = promoting(s, finished(s.record, rollout, s.now), rollout.canary)
+    return s.go(record, Reason.PROMOTED, f"{rollout.canary.name} serves all requests")
 
 
 def finished(record: Record, rollout: Rollout, now: float) -> Record:

@@ -16,6 +16,7 @@ from tidegate.core.causes import alerted, cause, second_cause, time_left
 from tidegate.core.decision import Decision, Situation, handle
 from tidegate.core.observed import Observed
 from tidegate.core.plan import Plan
+from tidegate.core.pointers import asked_for, discarding, pointing, unpointed
 from tidegate.core.reasons import Reason
 from tidegate.core.record import Record, Rollout
 from tidegate.core.retire import retire
@@ -43,7 +44,8 @@ def ended(s: Situation) -> Decision | None:
         unconfirmed = waits.unconfirmed(s, verdict.message, since=verdict.at)
         if unconfirmed is not None:
             return unconfirmed
-    return s.go(filed(s.record, rollout, verdict, s.now), verdict.reason, verdict.message)
+    record = discarding(s, filed(s.record, rollout, verdict, s.now), rollout.canary)
+    return s.go(record, verdict.reason, verdict.message)
 
 
 def revert(s: Situation) -> Decision | None:
@@ -120,11 +122,13 @@ RULES: tuple[Rule, ...] = (
     revert,
     informed,
     # nothing below lowers risk
+    pointing,
     taken,
     first,
     paused,
     resumed,
     unknown,
+    unpointed,
     up_to_date,
     rejected,
     parked,
@@ -166,7 +170,7 @@ def decide(plan: Plan, record: Record, seen: Observed, *, rules: tuple[Rule, ...
     Where nothing else is to be written, a revision on its way out takes its next step. Other `rules` than these are for
     those who may do less (`TELLING`), and for tests that want to see them missed.
     """
-    wished = wished_revision(plan, record, seen.wanted, seen.preset)
+    wished = wished_revision(plan, record, asked_for(plan, record, seen), seen.preset)
     situation = Situation(plan=plan, record=record, seen=seen, wished=wished)
     decision = next(found for rule in rules if (found := rule(situation)) is not None)
     if decision.record == record and not plan.deleting:

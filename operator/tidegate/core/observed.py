@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from tidegate.core.guards import Finding
 from tidegate.core.reasons import Reason
-from tidegate.core.record import Alert, Record, Verdict
+from tidegate.core.record import Alert, Intent, Record, Verdict
 from tidegate.core.values import Unavailable, VersionId
 
 
@@ -105,8 +105,23 @@ class Alerts:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Errand:
+    """What came of the first of a record's intents. `failed` is why it is not carried out yet; it is tried again.
+
+    Once it is over, `pointed` says whether the registry is as the intent wants it, or a person had another wish. The
+    pointers were read again after that.
+    """
+
+    intent: Intent
+    pointed: bool = False
+    failed: Unavailable | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Observed:
     """One snapshot. `now` is seconds since the epoch by a clock that never jumps while the process lives.
+
+    `wanted` is what the first pointer names, `candidate` what the second one does, None where the plan has none.
 
     `condemned` is a verdict on the attempt under way that the route could not take and that was saved elsewhere.
     `diverted` are the revisions whose Service selects another's pods, with that other one's name.
@@ -124,6 +139,8 @@ class Observed:
     condemned: Verdict | None = None
     diverted: Mapping[str, str] = field(default_factory=dict)
     alerts: Alerts = Alerts()
+    candidate: VersionId | Unavailable | None = None
+    errand: Errand | None = None
 
     def of(self, revision: str) -> RevisionFacts:
         """A revision's facts; nothing at all where nobody has seen a pod of it."""

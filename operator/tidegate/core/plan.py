@@ -31,6 +31,17 @@ class Pointer:
         return self.kind is PointerKind.VERSION
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """The second pointer: what it names is tried beside what the first one names.
+
+    `discard`: a rejected version is taken off the pointer (an alias is removed, a version in a stage archived).
+    """
+
+    pointer: Pointer
+    discard: bool = False
+
+
 class Runtime(StrEnum):
     """The serving preset."""
 
@@ -122,6 +133,7 @@ class Plan:
     sources: tuple[str, ...] = ("pods",)
     queries: tuple[QueryGuard, ...] = ()
     alerts: AlertGuard = AlertGuard()
+    candidate: Candidate | None = None
     paused: bool = False
     deleting: bool = False
 

@@ -21,6 +21,9 @@ class Reason(StrEnum):
     PAUSED = "Paused"
     DELETING = "Deleting"
     RETRY_PENDING = "RetryPending"
+    POINTER_PENDING = "PointerPending"
+    POINTER_MOVED = "PointerMoved"
+    NO_CANDIDATE = "NoCandidate"
     # reverts that reject
     ALERT_FIRING = "AlertFiring"
     GUARD_BREACHED = "GuardBreached"
@@ -105,6 +108,12 @@ MEANING: Mapping[Reason, str] = {
     "stand, reverts go on.",
     Reason.DELETING: "The object is being deleted.",
     Reason.RETRY_PENDING: "A parked revision is tried again at `status.parked[].retryAt`, if it is still wanted.",
+    Reason.POINTER_PENDING: "The rollout is finished and the registry's first pointer is still to be moved. The new "
+    "version serves; nothing of the candidate pointer is begun before that is done. The message says what keeps the "
+    "registry from it.",
+    Reason.POINTER_MOVED: "The registry's pointers are as the end of the rollout wants them, or a person moved them "
+    "elsewhere meanwhile, which is asked for then.",
+    Reason.NO_CANDIDATE: "The candidate pointer names no version, or the one that serves.",
     Reason.ALERT_FIRING: "An alert of the object began while the canary had traffic. Rejected: not tried again by "
     "itself. Mend the model and register a new version, or set the annotation `tidegate.dev/retry`.",
     Reason.GUARD_BREACHED: "A guard's limit was exceeded. Rejected: not tried again by itself. Mend the model and "

@@ -7,8 +7,9 @@ Times are seconds since the epoch, from the `Clock` port.
 from dataclasses import dataclass
 from enum import StrEnum
 
+from tidegate.core.plan import Pointer
 from tidegate.core.reasons import Reason
-from tidegate.core.values import Revision
+from tidegate.core.values import Revision, VersionId
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,6 +153,33 @@ class Alert:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Promotion:
+    """The intent to move the first pointer to `version` in the registry, kept until that is done.
+
+    `before` is what the pointer named when the rollout finished, None where it named nothing. A pointer that is still
+    there waits for this; any other value is a person's, and wins. `candidate` named the version until then.
+    """
+
+    version: VersionId
+    pointer: Pointer
+    before: str | None
+    candidate: Pointer
+    at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Discard:
+    """The intent to take a rejected version off the candidate pointer, kept until that is done."""
+
+    version: VersionId
+    candidate: Pointer
+    at: float
+
+
+Intent = Promotion | Discard
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Record:
     """The whole memory of one object. Lists are bounded, newest last.
 
@@ -169,6 +197,12 @@ class Record:
     history: tuple[Past, ...] = ()
     alerts: tuple[Alert, ...] = ()
     full: int = 0
+    promotion: Promotion | None = None
+    discards: tuple[Discard, ...] = ()
+
+    def intents(self) -> tuple[Intent, ...]:
+        """What is to be written to the registry, in this order."""
+        return (*((self.promotion,) if self.promotion is not None else ()), *self.discards)
 
     def revisions(self) -> tuple[Revision, ...]:
         """Every revision that still owns objects: stable, canary, then those on their way out."""

@@ -4,15 +4,15 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from tidegate.core.begin import PASSING
 from tidegate.core.decision import Decision
 from tidegate.core.guards import Finding
 from tidegate.core.observed import Judgement, Observed
 from tidegate.core.plan import Plan
+from tidegate.core.pointers import PASSING, empty, first_pointer, rejection_shown
 from tidegate.core.reasons import Reason
 from tidegate.core.record import Leaving, Record
 from tidegate.core.revision import serving_digest, wished_revision
-from tidegate.core.values import Unavailable
+from tidegate.core.values import Unavailable, VersionId
 
 UNCONFIRMED = "the gateway has not confirmed the newest weights yet"
 
@@ -116,7 +116,25 @@ def conditions(plan: Plan, decision: Decision, seen: Observed) -> tuple[Conditio
         _resolved(plan, decision, seen),
         _evidence(decision.record, seen),
         accepted,
+        *_candidate(plan, decision.record, seen),
     )
+
+
+def _candidate(plan: Plan, record: Record, seen: Observed) -> tuple[Condition, ...]:
+    """With a candidate pointer: whether what it names was rejected. What is asked for is told by `Ready`."""
+    if plan.candidate is None:
+        return ()
+    entry = rejection_shown(plan, record, seen)
+    if entry is not None:
+        number = entry.revision.version.number
+        message = f"version {number} rejected: {entry.message}"
+        return (Condition(type="CandidateRejected", status=True, reason=entry.reason, message=message),)
+    if isinstance(seen.candidate, VersionId):
+        message = f"version {seen.candidate.number} was not rejected"
+        return (Condition(type="CandidateRejected", status=False, reason=Reason.RESOLVED, message=message),)
+    reason = Reason.NO_CANDIDATE if seen.candidate is None or empty(seen.candidate) else Reason(seen.candidate.reason)
+    message = seen.candidate.message if seen.candidate is not None else ""
+    return (Condition(type="CandidateRejected", status=False, reason=reason, message=message),)
 
 
 def _unrouted(accepted: Condition) -> Condition:
@@ -144,7 +162,7 @@ def _only(decision: Decision, *, when: bool) -> str:
 def _ready(plan: Plan, decision: Decision, seen: Observed, served: Condition) -> Condition:
     # `served` says whether requests reach what the record names: endpoints, or before that, the route.
     record = decision.record
-    wished = wished_revision(plan, record, seen.wanted, seen.preset)
+    wished = wished_revision(plan, record, first_pointer(plan, record, seen), seen.preset)
     serves = record.stable is not None and record.rollout is None
     # A registry that does not answer for a while takes nothing from what was asked for and serves.
     asked = _unchanged(plan, record) if isinstance(wished, Unavailable) else wished.same_work(record.stable)
@@ -164,7 +182,7 @@ def _unchanged(plan: Plan, record: Record) -> bool:
 
 def _reconciling(decision: Decision, *, routed: bool) -> Condition:
     record = decision.record
-    coming = decision.reason in {Reason.RETRY_PENDING, Reason.STARTING}
+    coming = decision.reason in {Reason.RETRY_PENDING, Reason.STARTING, Reason.POINTER_PENDING}
     busy = record.rollout is not None or record.stable is None or not routed or coming
     going = busy and not decision.stalled and decision.reason is not Reason.DELETING
     return Condition(type="Reconciling", status=going, reason=decision.reason, message=_only(decision, when=going))

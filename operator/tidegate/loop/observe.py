@@ -25,6 +25,7 @@ from tidegate.core.values import ObjectRef, Unavailable, VersionId
 from tidegate.errors import InvalidSpec, UnreadableRecord
 from tidegate.loop.alerts import AlertInbox
 from tidegate.loop.evidence import EvidenceWatch
+from tidegate.loop.pointers import PointerSaga
 from tidegate.loop.registry import RegistryPoll
 from tidegate.loop.words import LastWords
 from tidegate.loop.world import World
@@ -71,7 +72,9 @@ class Observer:
         presets: PresetConfig,
         alerts: AlertInbox,
         words: LastWords,
+        pointers: PointerSaga,
     ) -> None:
+        self._pointers = pointers
         self._world = world
         self._words = words
         self._clock = clock
@@ -101,6 +104,8 @@ class Observer:
         seen = Observed(
             now=now,
             wanted=self._wanted(key, plan),
+            candidate=self._candidate(plan),
+            errand=self._pointers.errand(key),
             route=route_facts(route, record) if route is not None else None,
             record=record,
             revisions=self._revisions(key),
@@ -166,8 +171,14 @@ class Observer:
     def _wanted(self, key: str, plan: Plan | InvalidSpec) -> VersionId | Unavailable:
         if isinstance(plan, InvalidSpec):
             return Unavailable(reason=Reason.INVALID_SPEC, message=str(plan))
-        self._registry.want(key, plan.model, plan.pointer)
+        pointers = (plan.pointer, *((plan.candidate.pointer,) if plan.candidate is not None else ()))
+        self._registry.want(key, plan.model, *pointers)
         return self._resolved(plan.model, plan.pointer)
+
+    def _candidate(self, plan: Plan | InvalidSpec) -> VersionId | Unavailable | None:
+        if isinstance(plan, InvalidSpec) or plan.candidate is None:
+            return None
+        return self._resolved(plan.model, plan.candidate.pointer)
 
     def _resolved(self, model: str, pointer: Pointer) -> VersionId | Unavailable:
         read = self._registry.value(model, pointer)

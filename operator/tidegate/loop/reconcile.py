@@ -29,6 +29,7 @@ from tidegate.loop.children import Children
 from tidegate.loop.diversion import NotWritten, SecondPlane
 from tidegate.loop.follow import Follower
 from tidegate.loop.observe import Observer, Snapshot
+from tidegate.loop.pointers import PointerSaga
 from tidegate.loop.queue import WorkQueue
 from tidegate.loop.reverts import RevertLane
 from tidegate.loop.routes import Routes
@@ -59,7 +60,9 @@ class Reconciler:
         queue: WorkQueue,
         presets: PresetConfig,
         metrics: Metrics,
+        pointers: PointerSaga,
     ) -> None:
+        self._pointers = pointers
         self._observer = observer
         self._children = children
         self._routes = routes
@@ -119,6 +122,8 @@ class Reconciler:
             # What an earlier process began to make for the version that is wanted is not in the record yet.
             await self._children.prune(now, decision.record)
         if failed is None:
+            # What the record says of the registry is on the route by now.
+            self._pointers.follow(snapshot.key, decision.record.intents())
             self._wake(snapshot, decision)
 
     async def _write(self, snapshot: Snapshot, plan: Plan, decision: Decision) -> NotWritten | None:
@@ -196,6 +201,7 @@ class Reconciler:
     def _forget(self, key: str) -> None:
         self._agreed.pop(key, None)
         self._observer.forget(key)
+        self._pointers.forget(key)
         self._follower.forget(key)
         self._statuses.forget(key)
         self._queue.forget(key)

@@ -47,31 +47,38 @@ class RegistryPoll:
         self._clock = clock
         self._interval = interval
         self._on_change = on_change
-        self._wishes: dict[str, Wish] = {}
+        self._wishes: dict[str, tuple[Wish, ...]] = {}
         self._keys: dict[Wish, set[str]] = defaultdict(set)
         self._reads: dict[Wish, _Read] = {}
         self._new = asyncio.Event()
 
-    def want(self, key: str, model: str, pointer: Pointer) -> None:
+    def want(self, key: str, model: str, *pointers: Pointer) -> None:
         """Note what an object asks for; it takes the place of what the object asked for before."""
-        wish = (model, pointer)
-        if self._wishes.get(key) == wish:
+        wishes = tuple((model, pointer) for pointer in pointers)
+        before = self._wishes.get(key, ())
+        if before == wishes:
             return
-        self.forget(key)
-        self._wishes[key] = wish
-        self._keys[wish].add(key)
-        if wish not in self._reads:
-            self._new.set()
+        self._wishes[key] = wishes
+        for wish in wishes:
+            self._keys[wish].add(key)
+            if wish not in self._reads:
+                self._new.set()
+        self._drop(key, set(before) - set(wishes))
 
     def forget(self, key: str) -> None:
         """The object is gone, or asks for nothing any more."""
-        wish = self._wishes.pop(key, None)
-        if wish is None:
-            return
-        self._keys[wish].discard(key)
-        if not self._keys[wish]:
-            del self._keys[wish]
-            self._reads.pop(wish, None)
+        self._drop(key, set(self._wishes.pop(key, ())))
+
+    def _drop(self, key: str, wishes: set[Wish]) -> None:
+        for wish in wishes:
+            self._keys[wish].discard(key)
+            if not self._keys[wish]:
+                del self._keys[wish]
+                self._reads.pop(wish, None)
+
+    async def refresh(self, key: str) -> None:
+        """Read what one object asks for, now."""
+        await self._read(list(self._wishes.get(key, ())))
 
     def value(self, model: str, pointer: Pointer) -> tuple[VersionId | Unavailable, float] | None:
         """What the pointer names by the newest read, and the monotonic time of that read; None before the first."""

@@ -67,6 +67,18 @@ class Line:
         """Answer nothing any more."""
         self.dead = True
 
+    async def moment(self) -> None:
+        """What a request takes that goes elsewhere; the end of this life where it is over."""
+        await self._ended()
+        await asyncio.sleep(self._latency)
+        await self._ended()
+
+    async def die(self) -> None:
+        """End this life, now."""
+        self.kill()
+        self._on_death()
+        await self._ended()
+
     async def _read(self, kind: str, call: Callable[[], Awaitable[T]]) -> T:
         self.reads[kind] += 1
         await self._way()
@@ -108,9 +120,7 @@ class Line:
             for fault in self.faults:
                 fault(write, phase)
         except Crash:
-            self.kill()
-            self._on_death()
-            await self._ended()
+            await self.die()
 
     async def _ended(self) -> None:
         if self.dead:

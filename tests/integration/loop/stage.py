@@ -15,6 +15,7 @@ from tests.integration.loop.actors import Gateway, Kubelet, Traffic, backends, v
 from tests.integration.loop.books import Books
 from tests.integration.loop.hands import FakeHands, Hands
 from tests.integration.loop.line import Line
+from tests.integration.loop.writer_line import RegistryFault, WriterLine
 
 from tidegate.core.labels import KIND, ROUTE_KIND
 from tidegate.core.manifests import CHILD_KINDS
@@ -121,6 +122,8 @@ class Stage:
         self.prometheus: FakePrometheus | None = None
         self.notifiers: list[FakeNotifier] = []
         self.writes: list[Write] = []
+        self.registry_writes: list[str] = []
+        self.registry_faults: list[RegistryFault] = []
         self.blind = False
         self.changes = 0
         self.asked = 0
@@ -141,6 +144,7 @@ class Stage:
             settings=self.settings,
             cluster=line,
             registry=self.registry,
+            writer=WriterLine(self.registry.writer, line, self.registry_writes, self.registry_faults),
             evidence=self.evidence,
             clock=self.clock,
             logs=self.logs,

@@ -167,6 +167,7 @@ async def test_an_alert_told_to_a_replica_that_only_watches_is_written_by_it_and
         settings=stage.settings,
         cluster=stage.line,
         registry=stage.registry,
+        writer=stage.registry.writer,
         evidence=stage.evidence,
         clock=stage.clock,
         leases=FakeLeases(),

@@ -98,6 +98,7 @@ class Pair(FakeStage):
             settings=self.settings,
             cluster=line,
             registry=self.registry,
+            writer=self.registry.writer,
             evidence=self.evidence,
             clock=self.clock,
             leases=leases,

@@ -326,6 +326,7 @@ async def test_a_replica_that_does_not_lead_diverts_and_the_next_leader_holds_to
         settings=stage.settings,
         cluster=line,
         registry=stage.registry,
+        writer=stage.registry.writer,
         evidence=stage.evidence,
         clock=stage.clock,
         leases=FakeLeases(),

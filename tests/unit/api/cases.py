@@ -23,12 +23,20 @@ def _rewrite(**path: str) -> Mapping[str, Any]:
     return {"type": "URLRewrite", "urlRewrite": {"path": path}}
 
 
+_ARCHIVE = {"stage": "Archived"}
+
 RIGHT = (
     right("the least object", {}),
     right("a name of one letter", {}, name="m"),
     right("a name of 40 characters", {}, name="a" * 40),
     right("a version by stage", {"model": {"alias": None, "stage": "Staging"}}),
     right("a version by number", {"model": {"alias": None, "version": "7"}}),
+    right("a challenger", {"model": {"candidate": {"alias": "challenger", "onReject": {"removeAlias": True}}}}),
+    right(
+        "a stage and its candidate",
+        {"model": {"alias": None, "stage": "Production", "candidate": {"stage": "Staging"}}},
+    ),
+    right("an alias with a stage as candidate", {"model": {"candidate": {"stage": "Staging", "onReject": None}}}),
     right("a model name with spaces and umlauts", {"model": {"name": "Betrug im Groß- und Einzelhandel (neu)"}}),
     right("a model name in another script", {"model": {"name": "不正検出"}}),
     right("an alias with an umlaut", {"model": {"alias": "prüfling_2-b"}}),
@@ -148,12 +156,40 @@ WRONG = (
     wrong("the reserved alias latest", "spec.model.alias", {"model": {"alias": "Latest"}}),
     wrong("an alias that reads like a version", "spec.model.alias", {"model": {"alias": "V12"}}),
     wrong("an alias with a blank", "spec.model.alias", {"model": {"alias": "the best"}}),
+    wrong("an empty candidate", "spec.model.candidate", {"model": {"candidate": {}}}),
+    wrong(
+        "a candidate of two names", "spec.model.candidate", {"model": {"candidate": {"stage": "Staging", "alias": "b"}}}
+    ),
+    wrong(
+        "a candidate beside a number",
+        "spec.model.candidate",
+        {"model": {"alias": None, "version": "7", "candidate": {"alias": "challenger"}}},
+    ),
+    wrong("its own candidate", "spec.model.candidate.alias", {"model": {"candidate": {"alias": "champion"}}}),
+    wrong(
+        "a stage that is its own candidate",
+        "spec.model.candidate.stage",
+        {"model": {"alias": None, "stage": "Production", "candidate": {"stage": "Production"}}},
+    ),
+    wrong("a reserved candidate", "spec.model.candidate.alias", {"model": {"candidate": {"alias": "latest"}}}),
+    wrong(
+        "a rejected alias that is archived",
+        "spec.model.candidate.onReject.stage",
+        {"model": {"candidate": {"alias": "challenger", "onReject": _ARCHIVE}}},
+    ),
+    wrong(
+        "a rejected stage whose alias is removed",
+        "spec.model.candidate.onReject.removeAlias",
+        {"model": {"candidate": {"stage": "Staging", "onReject": {"removeAlias": True}}}},
+    ),
+    wrong(
+        "a rejected candidate to which nothing happens",
+        "spec.model.candidate.onReject",
+        {"model": {"candidate": {"alias": "challenger", "onReject": {}}}},
+    ),
     wrong("version nought", "spec.model.version", {"model": {"alias": None, "version": "0"}}),
     wrong("a version that is no number", "spec.model.version", {"model": {"alias": None, "version": "v7"}}),
     wrong("a version without quotes", "spec.model.version", {"model": {"alias": None, "version": 7}}),
-    wrong(
-        "a second pointer, which is not built", "spec.model.candidate", {"model": {"candidate": {"stage": "Staging"}}}
-    ),
     wrong("a Secret without a name", "spec.model.registry.secretRef.name", {"model": {"registry": {"secretRef": {}}}}),
     # serving
     wrong("an unknown runtime", "spec.serving.runtime", {"serving": {"runtime": "triton"}}),

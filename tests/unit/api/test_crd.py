@@ -73,6 +73,8 @@ def test_the_full_example_has_every_field_of_the_spec_but_those_that_exclude_eac
     assert absent == {
         "spec.model.alias",
         "spec.model.version",
+        "spec.model.candidate.alias",
+        "spec.model.candidate.onReject.removeAlias",
         "spec.rollout.weights",
         "spec.rollout.weights[]",
         "spec.rollout.hold",

@@ -7,7 +7,7 @@ from tests.unit.api.case import CUSTOM, EXAMPLES, LEAST, merge
 
 from tidegate.api.parse import parse, reference
 from tidegate.core.guards import Absolute, Guard, Increase, Kind, Mode, Ratio
-from tidegate.core.plan import MetricsFormat, Plan, Pointer, PointerKind, Runtime, Step
+from tidegate.core.plan import Candidate, MetricsFormat, Plan, Pointer, PointerKind, Runtime, Step
 from tidegate.core.queries import QueryGuard
 from tidegate.core.revision import serving_digest
 from tidegate.core.values import ObjectRef
@@ -303,3 +303,12 @@ def test_an_example_is_right(name: str) -> None:
 
 def test_there_are_examples() -> None:
     assert {"fraud", "full"} <= EXAMPLES.keys()
+
+
+def test_a_candidate_is_a_second_pointer() -> None:
+    plan = _plan(model={"candidate": {"stage": "Staging"}})
+    assert plan.candidate == Candidate(pointer=Pointer(kind=PointerKind.STAGE, value="Staging"))
+    asked = _plan(model={"candidate": {"alias": "challenger", "onReject": {"removeAlias": True}}})
+    pointer = Pointer(kind=PointerKind.ALIAS, value="challenger")
+    assert asked.candidate == Candidate(pointer=pointer, discard=True)
+    assert _plan().candidate is None

@@ -8,8 +8,22 @@ from tidegate.api.record import decode, encode
 from tidegate.core.alerts import LONGEST_NAME, LONGEST_SUMMARY, MOST
 from tidegate.core.causes import LONGEST
 from tidegate.core.decision import MEMORY, PAST, REJECTIONS
+from tidegate.core.plan import Pointer, PointerKind
+from tidegate.core.pointers import DISCARDS
 from tidegate.core.reasons import Reason
-from tidegate.core.record import Alert, Handled, Parking, Past, Proven, Record, Rejection, Retiring, Verdict
+from tidegate.core.record import (
+    Alert,
+    Discard,
+    Handled,
+    Parking,
+    Past,
+    Promotion,
+    Proven,
+    Record,
+    Rejection,
+    Retiring,
+    Verdict,
+)
 from tidegate.core.values import Revision
 
 #: Kubernetes' limit for all annotations of an object together, in bytes (apimachinery, TotalAnnotationSizeLimitB).
@@ -65,6 +79,19 @@ def test_a_full_record_fits_and_survives() -> None:
                 until=make.NOW,
             )
             for n in range(MOST)
+        ),
+        promotion=Promotion(
+            version=_revision(7).version,
+            pointer=Pointer(kind=PointerKind.ALIAS, value="a" * 255),
+            before="6",
+            candidate=Pointer(kind=PointerKind.ALIAS, value="b" * 255),
+            at=make.NOW,
+        ),
+        discards=tuple(
+            Discard(
+                version=_revision(n).version, candidate=Pointer(kind=PointerKind.ALIAS, value="b" * 255), at=make.NOW
+            )
+            for n in range(DISCARDS)
         ),
     )
     text = encode(full)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from tests.unit.core import builders as make
-from tests.unit.core import test_decide_reverts, test_decide_road, test_report
+from tests.unit.core import test_decide_reverts, test_decide_road, test_pointers, test_report
 
 import tidegate
 from tidegate.core.decide import decide
@@ -67,6 +67,9 @@ def _heard() -> set[Reason]:
         (make.record(rollout=make.rollout(weight=100)), {}),
         (make.idle(parked=(test_report.PARKING,)), {"actions": {"abort": "7/1"}}),
         (make.idle(), {}),
+        (make.idle(), {"plan": test_pointers.plan(), "wanted": make.version(6), "candidate": test_pointers.NO_ALIAS}),
+        (test_pointers.PENDING, {"plan": test_pointers.plan(), "wanted": make.version(6)}),
+        (test_pointers.PENDING, {"plan": make.plan()}),
         (make.idle(), {"alerts": make.told(make.alert())}),
         (make.idle(alerts=(make.alert(),)), {"alerts": make.told(resolved=(make.alert(),))}),
     ]
@@ -80,7 +83,7 @@ def _heard() -> set[Reason]:
     return heard
 
 
-MACHINE = ("advance", "alerts", "begin", "causes", "decide", "report", "revert", "waits")
+MACHINE = ("advance", "alerts", "begin", "causes", "decide", "pointers", "report", "revert", "waits")
 
 
 def test_every_reason_of_the_machine_is_heard_in_some_case() -> None:

@@ -44,6 +44,7 @@ class Site:
             settings=Settings(),
             cluster=self.cluster,
             registry=self.registry,
+            writer=self.registry.writer,
             evidence=FakeEvidence(),
             clock=SteadyClock(),
             leases=FakeLeases(),
