@@ -59,8 +59,11 @@ class IntakeServer:
     async def _readyz(self, _: web.Request) -> web.Response:
         return _said(self._ready())
 
-    async def _metrics(self, _: web.Request) -> web.Response:
-        return web.Response(body=generate_latest(self._registry), content_type="text/plain", charset="utf-8")
+    async def _metrics(self, request: web.Request) -> web.Response:
+        """All metrics, or those that `name[]` asks for, as other exporters in Python have it."""
+        names = request.query.getall("name[]", [])
+        wanted = self._registry.restricted_registry(names) if names else self._registry
+        return web.Response(body=generate_latest(wanted), content_type="text/plain", charset="utf-8")
 
 
 def _said(trouble: str | None) -> web.Response:

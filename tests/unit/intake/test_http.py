@@ -59,3 +59,9 @@ async def test_metrics_can_be_parsed(door: Door) -> None:
     status, text = await door.ask("/metrics")
     assert status == 200
     assert "tidegate_queue_depth" in {family.name for family in text_string_to_metric_families(text)}
+
+
+async def test_one_metric_can_be_asked_for_alone(door: Door) -> None:
+    status, text = await door.ask("/metrics?name[]=tidegate_reconciles_total")
+    assert status == 200
+    assert {family.name for family in text_string_to_metric_families(text)} == {"tidegate_reconciles"}
