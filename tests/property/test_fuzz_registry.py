@@ -13,6 +13,7 @@ from tests.property.test_mlflow_faults import Scripted, server
 
 from tidegate.adapters.mlflow import MlflowRegistry
 from tidegate.core.plan import Pointer, PointerKind
+from tidegate.core.reasons import Reason
 from tidegate.core.values import Unavailable, VersionId
 
 __all__ = ["server"]
@@ -58,6 +59,15 @@ async def fresh(registry: MlflowRegistry) -> Answers:
 def test_a_whole_answer_is_a_version_for_every_pointer(registry: MlflowRegistry, server: Scripted) -> None:
     answers = asked(registry, server, json.dumps(ANSWER).encode())
     assert [getattr(answer, "number", answer) for answer in answers.values()] == ["7", "7", "7"]
+
+
+@pytest.mark.parametrize("number", ["NaN", "1e999", "-7", "\u0667", "7/../8"])
+def test_a_number_that_is_none_is_not_mlflow(registry: MlflowRegistry, server: Scripted, number: str) -> None:
+    model = ANSWER["registered_model"]
+    bent_version = {**model["latest_versions"][0], "version": number}
+    document = {"registered_model": {**model, "latest_versions": [bent_version]}}
+    answers = asked(registry, server, json.dumps(document).encode())
+    assert {getattr(answer, "reason", answer) for answer in answers.values()} == {Reason.REGISTRY_NOT_MLFLOW}
 
 
 @given(data=st.data())

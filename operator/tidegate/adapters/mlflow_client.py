@@ -109,9 +109,12 @@ class Client:
     def _version(self, entity: Any) -> Version:
         if not isinstance(entity, ModelVersion) or not entity.version:
             raise not_mlflow(self._access, "JSON without a model version in it")
+        number = str(entity.version)
+        if not (number.isascii() and number.isdecimal()):
+            raise not_mlflow(self._access, f"a model version with the number {number[:20]!r}")
         words = f"{entity.status}: {entity.status_message}" if entity.status_message else entity.status
         return Version(
-            number=str(entity.version),
+            number=number,
             stage=entity.current_stage or "None",
             ready=entity.status == "READY",
             status=self._access.clean(words or "no status"),
