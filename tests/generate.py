@@ -8,6 +8,7 @@ import difflib
 import json
 import sys
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import yaml
 from prometheus_client.metrics import MetricWrapperBase
 from pydantic import SecretStr
 
-from tidegate.api import crd
+from tidegate.api import crd, kinds
 from tidegate.api.v1alpha1 import API_VERSION, KIND
 from tidegate.core.reasons import MEANING, Reason
 from tidegate.settings import NotifySettings, RegistrySettings, Settings
@@ -39,6 +40,24 @@ def definition() -> str:
     """The CustomResourceDefinition."""
     text = yaml.dump(crd.render(), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
     return f"# {NOTICE}\n{text}"
+
+
+def definition_of(kind: kinds.KindOf) -> str:
+    """The CustomResourceDefinition of one of the other kinds."""
+    text = yaml.dump(kind.render(), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+    return f"# {NOTICE}\n{text}"
+
+
+def governance_reference() -> str:
+    """The reference of the kinds by which people ask, approve and refuse."""
+    lines = [f"<!-- {NOTICE} -->", "", "# Governance"]
+    for kind in kinds.KINDS:
+        properties = kind.schema()["properties"]
+        lines += ["", f"## {kind.kind}", "", f"`{API_VERSION}`, short name `{kind.short}`. {kind.about}"]
+        for part in ("spec", "status"):
+            if part in properties:
+                lines += ["", *_table(part, properties[part])]
+    return "\n".join(lines) + "\n"
 
 
 def plugin_schema() -> str:
@@ -166,6 +185,12 @@ def metrics_reference() -> str:
 
 
 GENERATED: Mapping[str, Callable[[], str]] = {
+    **{
+        f"{folder}/{kind.file}": partial(definition_of, kind)
+        for kind in kinds.KINDS
+        for folder in ("crds", "charts/tidegate/crds")
+    },
+    "docs/reference/governance.md": governance_reference,
     "crds/tidegate.dev_modeldeployments.yaml": definition,
     "charts/tidegate/crds/tidegate.dev_modeldeployments.yaml": definition,
     "operator/tidegate/plugin/schema.json": plugin_schema,

@@ -38,6 +38,11 @@ class Settings(BaseSettings):
     prometheus_ca_file: str = Field(
         default="", description="File with the certificates that Prometheus' own is signed by, if the system has not."
     )
+    governance: bool = Field(
+        default=False,
+        description="Whether ModelApprovals count: set it only where the chart's admission policies vouch for who "
+        "approves.",
+    )
     workers: Annotated[int, Field(ge=1, le=64)] = Field(default=4, description="Objects worked on at the same time.")
     http_host: str = Field(default="0.0.0.0", description="Address of health and metrics.")  # noqa: S104 (a pod's own)
     http_port: Annotated[int, Field(ge=0, le=65535)] = Field(
@@ -122,7 +127,8 @@ class NotifySettings(BaseSettings):
     )
     cloudevents_token: SecretStr = Field(default=SecretStr(""), description="Bearer token sent with them.")
     cloudevents_events: _Happenings = Field(
-        default="", description="What is sent there, comma separated: started, step, promoted, reverted; empty: all."
+        default="",
+        description="What is sent there, comma separated: started, step, approval, promoted, reverted; empty: all.",
     )
     slack_url: _Address = Field(
         default=SecretStr(""), description="Incoming webhook of Slack or the like; empty: nowhere."

@@ -122,6 +122,7 @@ class Operator:
             alerts=inbox,
             words=self.words,
             pointers=self.pointers,
+            governed=settings.governance,
         )
         events = EventRecorder(cluster=cluster, clock=clock, metrics=self.metrics, instance=socket.gethostname())
         self.notices = Notices(notifiers, clock=clock, metrics=self.metrics)

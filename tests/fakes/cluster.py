@@ -108,7 +108,7 @@ class FakeCluster:
 
     async def list(self, kind: str, namespace: str | None) -> Sequence[Manifest]:
         await asyncio.sleep(0)
-        own = kind in {"ModelDeployment", "HTTPRoute", "HorizontalPodAutoscaler"}
+        own = kind in {"ModelDeployment", "ModelApproval", "HTTPRoute", "HorizontalPodAutoscaler"}
         return [
             body
             for body in self.all(kind)

@@ -1,10 +1,11 @@
 """What may happen in the world, by name, and seeded walks through it that often get to 100 %."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from random import Random
 
 from tests.property.ledger import work
-from tests.property.world import BrokenInvariantError, World
+from tests.property.world import ASKING, BrokenInvariantError, World
 from tests.unit.core import builders as make
 
 VERDICTS = ("good", "bad", "none", "stale", "partial", "elsewhere", "suspected", "held", "undecided", "observed")
@@ -88,6 +89,31 @@ def _left_over(world: World, random: Random) -> None:
         world.settle()
 
 
+def _asked_and_waited(world: World, random: Random) -> None:
+    """A new version comes to a step that asks, and the answer takes its time."""
+    world.plan = replace(world.plan, steps=ASKING, revoke_reverts=random.random() < 0.5)
+    world.points_at(world.newest + 1)
+    calm(world, 6)
+    world.wait(random.choice(WAITS))
+    world.settle()
+    world.wait(random.choice(WAITS))
+    world.settle()
+    if random.random() < 0.7:
+        world.everybody_agrees()
+        calm(world, 2)
+
+
+def _asked_and_refused(world: World, random: Random) -> None:
+    """As above, and somebody takes back what was granted."""
+    _asked_and_waited(world, random)
+    world.wait(random.choice(WAITS))
+    world.says(random.choice((5, 50)), granted=False)
+    world.settle()
+    if random.random() < 0.5:
+        world.words_deleted()
+    calm(world, 3)
+
+
 EVENTS: dict[str, Callable[[World, Random], None]] = {
     "new version": lambda w, _: w.points_at(w.newest + 1),
     "some version": lambda w, r: w.points_at(r.randint(1, w.newest)),
@@ -106,6 +132,13 @@ EVENTS: dict[str, Callable[[World, Random], None]] = {
     "paused by annotation": lambda w, _: w.paused(spec=False),
     "serving edited": lambda w, _: w.serving_edited(),
     "steps edited": lambda w, _: w.steps_edited(),
+    "approval asked": lambda w, _: w.approval_asked(revert=False),
+    "approval asked, or revert": lambda w, _: w.approval_asked(revert=True),
+    "approved": lambda w, r: w.says(r.choice((5, 50, 100)), granted=True),
+    "refused by a person": lambda w, r: w.says(r.choice((5, 50, 100)), granted=False),
+    "asked and waited": _asked_and_waited,
+    "asked and refused": _asked_and_refused,
+    "words deleted": lambda w, _: w.words_deleted(),
     "operator upgraded": lambda w, r: setattr(w, "preset", f"preset-{r.randint(1, 3)}"),
     "operator": _toggle("down", on=True, off=False),
     "killed": lambda w, _: None if w.down else (w.look() and None),
@@ -138,6 +171,8 @@ DANGERS = (
     "alert",
     "alert again",
     "alert for a while",
+    "approved",
+    "asked and refused",
     "canary exits",
     "canary lost",
     "conflict",

@@ -25,14 +25,21 @@ CLOCKS = 5.0
 ROUNDING = 1e-6
 #: Times without an event that a waiting machine must sleep through.
 LULLS = (1.0, 100.0, 10_000.0, 1_000_000.0)
-REJECTING = {Reason.ALERT_FIRING, Reason.GUARD_BREACHED, Reason.CRASHED, Reason.UNREACHABLE, Reason.ABORTED}
+REJECTING = {
+    Reason.ALERT_FIRING,
+    Reason.GUARD_BREACHED,
+    Reason.CRASHED,
+    Reason.UNREACHABLE,
+    Reason.ABORTED,
+    Reason.APPROVAL_REFUSED,
+}
 
 
 def violations(plan: Plan, seen: Observed, decision: Decision, ledger: Ledger, machine: Machine) -> list[str]:
     """Everything that is wrong with one decision."""
     case = Case(plan=plan, seen=seen, before=seen.record, after=decision.record, ledger=ledger)
     found = [sentence for check in CHECKS for sentence in check(case)]
-    return [*found, *_sleeps(case, decision, machine), *_told(case, decision)]
+    return [*found, *_sleeps(case, decision, machine), *_told(case, decision), *_asks(case, decision)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,6 +125,7 @@ def raises_only_when_allowed(c: Case) -> Iterator[str]:
             yield "weight without a rollout before"
         return
     yield from _may_go_on(c, rollout, by_hand=by_hand, pods=-(-c.plan.serving.replicas * new // 100))
+    yield from _approved(c, rollout, new)
     if c.before.stable is not None and c.endpoints(c.before.stable) == 0 and not by_hand:
         yield "raised while stable has no endpoint"
     if not by_hand and not _direct(c, rollout):
@@ -153,6 +161,15 @@ def _may_go_on(c: Case, rollout: Rollout, *, by_hand: bool, pods: int) -> Iterat
         yield from _held_and_proven(c, rollout)
 
 
+def _approved(c: Case, rollout: Rollout, new: int) -> Iterator[str]:
+    """Nobody refuses, and the last step on the way that asks for approval has it, but on the way back."""
+    if c.ledger.refused(named(rollout)):
+        yield "went on against a refusal"
+    asking = [step.weight for step in c.plan.steps if step.approval and rollout.weight < step.weight <= new]
+    if asking and not c.ledger.granted(named(rollout), asking[-1]) and not _direct(c, rollout):
+        yield f"{new}% without approval of {asking[-1]}%"
+
+
 def _held_and_proven(c: Case, rollout: Rollout) -> Iterator[str]:
     reached = [step for step in c.plan.steps if step.weight <= rollout.weight] or [c.plan.steps[0]]
     if c.ledger.held < reached[-1].hold - ROUNDING:
@@ -182,6 +199,7 @@ def promotes_only_when_allowed(c: Case) -> Iterator[str]:
     if c.before.stable is not None and rollout.weight != 100:
         yield f"promoted from {rollout.weight}%"
     yield from _may_go_on(c, rollout, by_hand=c.by_hand, pods=c.plan.serving.replicas)
+    yield from _approved(c, rollout, 100)
 
 
 def causes(c: Case) -> set[str]:
@@ -193,14 +211,15 @@ def causes(c: Case) -> set[str]:
     said, facts = c.seen.evidence, c.seen.of(rollout.canary.name)
     breached = isinstance(said, Judgement) and said.breach is not None and said.canary == rollout.canary.name
     saved = c.ledger.condemned.get(named(rollout))
+    revoked = c.plan.revoke_reverts and c.ledger.refused(named(rollout))
     if saved is not None:
         crashed = any(count > c.ledger.restarts.get(pod, 0) for pod, count in facts.restarts.items())
         blamed = saved.reason is Reason.ENDPOINTS_LOST and (breached or crashed)
-        return {"rejects"} if saved.rejects or blamed or c.asked("abort") else {"parks"}
+        return {"rejects"} if saved.rejects or blamed or revoked or c.asked("abort") else {"parks"}
     more = any(count > c.ledger.restarts.get(pod, 0) for pod, count in facts.restarts.items())
     if rollout.weight > 0 and c.alarming():
         found.add("rejects")
-    if breached or c.asked("abort") or (c.ledger.had_weight and more):
+    if breached or revoked or c.asked("abort") or (c.ledger.had_weight and more):
         found.add("rejects")
     unwanted = not isinstance(c.seen.wanted, Unavailable) and not c.wants(rollout.canary)
     if unwanted or (rollout.weight > 0 and facts.endpoints == 0):
@@ -370,6 +389,23 @@ def _sleeps(c: Case, decision: Decision, machine: Machine) -> Iterator[str]:
         later = machine(c.plan, c.before, replace(c.seen, now=c.seen.now + lull))
         if (later.record, later.reason, later.stalled) != (decision.record, decision.reason, decision.stalled):
             yield f"{decision.reason} (requeue {due}) became {later.reason} after {lull}s of sleep"
+
+
+def _asks(c: Case, decision: Decision) -> Iterator[str]:
+    """Who waits for people is not hurried by the deadline, who does not is; nobody is asked for what was answered."""
+    rollout = c.rollout
+    if decision.record != c.before or rollout is None or rollout.verdict is not None:
+        return
+    stands, waits = rollout.deadline.since is None, decision.reason is Reason.WAITING_FOR_APPROVAL
+    if waits and not stands:
+        yield "the deadline runs while somebody is asked for approval"
+    answered = rollout.asked is not None and c.ledger.granted(named(rollout), rollout.asked.weight)
+    if (waits or stands) and (c.ledger.refused(named(rollout)) or answered) and not _paused(c):
+        yield "goes on asking for what was answered"
+
+
+def _paused(c: Case) -> bool:
+    return c.plan.paused or c.asked("pause")
 
 
 def _told(c: Case, decision: Decision) -> Iterator[str]:

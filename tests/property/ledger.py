@@ -42,6 +42,7 @@ class Ledger:
     firing: dict[str, Alert] = field(default_factory=dict)
     dismissed: set[str] = field(default_factory=set)
     weight_since: float = 0.0
+    words: dict[str, dict[int, tuple[float, bool]]] = field(default_factory=dict)
     course: list[Rollout] = field(default_factory=list)
 
     def heard(self, firing: Iterable[Alert], resolved: Iterable[Alert], record: Record) -> None:
@@ -52,6 +53,21 @@ class Ledger:
             self.told.append(alert)
             if alert in record.alerts:
                 self.firing[alert.fingerprint] = alert
+
+    def spoke(self, attempt: str, weight: int, now: float, *, granted: bool) -> None:
+        """Somebody approved or refused a step. Of two words in one moment the refusal counts."""
+        said = self.words.setdefault(attempt, {})
+        known = said.get(weight)
+        if known is None or known[0] < now or not granted:
+            said[weight] = (now, granted)
+
+    def refused(self, attempt: str) -> bool:
+        """Whether the last word on some step of an attempt is a no."""
+        return any(not granted for _, granted in self.words.get(attempt, {}).values())
+
+    def granted(self, attempt: str, weight: int) -> bool:
+        """Whether the last word on a step is a yes."""
+        return self.words.get(attempt, {}).get(weight, (0.0, False))[1]
 
     def holds(self, now: float, actions: Mapping[str, str]) -> list[Alert]:
         """Alerts that fire by the books: neither over nor dismissed."""

@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from tests.property.world import Decide
 
-from tidegate.core import advance, alerts, begin, causes, decide, revert
+from tidegate.core import advance, alerts, approvals, begin, causes, decide, revert
 from tidegate.core.decide import RULES, Rule
 from tidegate.core.decision import Decision, Situation
 from tidegate.core.observed import Alerts, Judgement, Observed
@@ -235,6 +235,36 @@ def _forgets_alerts(plan: Plan, seen: Observed, made: Decision) -> Decision:
     return made if made.record == seen.record else replace(made, record=replace(made.record, alerts=()))
 
 
+def _unapproved_first(s: Situation) -> Decision | None:
+    steps = tuple(replace(step, approval=False) for step in s.plan.steps)
+    return begin.first(replace(s, plan=replace(s.plan, steps=steps)))
+
+
+def _forgetful(s: Situation) -> Decision | None:
+    """Believes that nobody is asked any more as soon as it looks again."""
+    rollout = s.record.rollout
+    if rollout is None or rollout.asked is None:
+        return approvals.answered(s)
+    heard = approvals.words(s, rollout)
+    if heard == rollout.approvals:
+        return None
+    return s.roll(replace(rollout, approvals=heard), Reason.APPROVED, "said")
+
+
+def _hurried(s: Situation) -> Decision | None:
+    """Lets the deadline run while somebody is asked."""
+    found, rollout = advance.approved(s), s.record.rollout
+    if found is None or rollout is None or found.record.rollout is None:
+        return found
+    running = replace(found.record.rollout, deadline=rollout.deadline)
+    return replace(found, record=replace(found.record, rollout=running))
+
+
+def _yes_men(seen: Observed) -> Observed:
+    told = {attempt: tuple(replace(word, granted=True) for word in heard) for attempt, heard in seen.approvals.items()}
+    return replace(seen, approvals=told)
+
+
 MUTANTS: dict[str, Decide] = {
     "advances on no data": _unless(advance.in_favour, lambda s: isinstance(s.seen.evidence, Unavailable)),
     "advances on stale data": _taken_as(fresh=True),
@@ -286,6 +316,13 @@ MUTANTS: dict[str, Decide] = {
     "reverts on old alerts": _told_of(lambda alert, now: replace(alert, since=now)),
     "takes resolved alerts for firing": _after(_deaf_to_resolved),
     "forgets alerts": _after(_forgets_alerts),
+    "raises without approval": _with(advance.approved, None),
+    "first deployment without approval": _with(begin.first, _unapproved_first),
+    "forgets what was said": _with(approvals.answered, _forgetful),
+    "hurries whoever is asked": _with(advance.approved, _hurried),
+    "goes on asking": _with(approvals.answered, None),
+    "takes a refusal for a yes": _seeing(_yes_men),
+    "does not revert on a revoked approval": _without_cause(causes.revoked),
     "retires at once": _after(_retires_at_once),
     "retires undrained": _after(_undrained),
     "sleeps through its deadlines": _after(_sleeper),

@@ -21,12 +21,14 @@ from tidegate.core.manifests import diversion_for, replicas_of
 from tidegate.core.observed import Alerts, Exit, Judgement, Observed, Obstacle, RevisionFacts, RouteFacts
 from tidegate.core.plan import Plan, Step
 from tidegate.core.reasons import Reason
-from tidegate.core.record import Alert, Record, Verdict
+from tidegate.core.record import Alert, Approval, Record, Verdict
 from tidegate.core.values import Revision, Unavailable
 
 Decide = Callable[[Plan, Record, Observed], Decision]
 
 LONG = (Step(weight=5, hold=60), Step(weight=50, hold=120), Step(weight=100, hold=60))
+#: Two steps that ask for approval.
+ASKING = tuple(replace(step, approval=step.weight in {50, 100}) for step in LONG)
 SHORT = (Step(weight=10, hold=30), Step(weight=100, hold=30))
 #: A machine that writes more often than this without anything happening does not come to rest.
 MOST_WRITES = 20
@@ -54,12 +56,14 @@ class World:
         self.evidence = "good"
         self.actions: dict[str, str] = {}
         self.told = Alerts()
+        self.words: dict[str, tuple[Approval, ...]] = {}
         self.preset = make.PRESET
         self.conflict = False
         self.denied = False
         self.diversions: dict[str, Diversion] = {}
         self.down = False
         self.full = False
+        self.agreeable = False
         self.ledger = Ledger()
         self.log: list[str] = []
 
@@ -121,6 +125,7 @@ class World:
             condemned=self._condemned(record),
             diverted={name: away.to for name, away in self.diversions.items()},
             alerts=self.told,
+            approvals=dict(self.words),
         )
 
     def _condemned(self, record: Record) -> Verdict | None:
@@ -353,12 +358,42 @@ class World:
     def steps_edited(self) -> None:
         self.plan = replace(self.plan, steps=SHORT if self.plan.steps == LONG else LONG)
 
+    def approval_asked(self, *, revert: bool) -> None:
+        self.plan = replace(self.plan, steps=ASKING if self.plan.steps != ASKING else LONG, revoke_reverts=revert)
+
+    def says(self, weight: int, *, granted: bool) -> None:
+        """Somebody approves or refuses a step of the attempt under way; the object may be deleted later."""
+        rollout = self.record.rollout
+        if rollout is None or self.down or self.route is None:
+            return
+        attempt = named(rollout)
+        word = Approval(weight=weight, granted=granted, approver="alice", name=f"a-{weight}", at=self.now)
+        self.words[attempt] = (*self.words.get(attempt, ()), word)
+        self.ledger.spoke(attempt, weight, self.now, granted=granted)
+
+    def words_deleted(self) -> None:
+        """Somebody deletes what was heard already."""
+        self.settle()
+        rollout = self.record.rollout
+        if not self.down and not self.denied and not self.conflict and rollout is not None and rollout.verdict is None:
+            self.words = {}
+
+    def everybody_agrees(self) -> None:
+        """Whoever is asked says yes, and whoever said no changes his mind."""
+        rollout = self.record.rollout
+        if rollout is None:
+            return
+        refused = [word.weight for word in rollout.approvals if not word.granted]
+        for weight in {*refused, *((rollout.asked.weight,) if rollout.asked else ())}:
+            self.says(weight, granted=True)
+
     # everything in order
 
     def healed(self) -> None:
         self.down = self.registry_down = self.conflict = self.full = self.denied = False
         self.refusal = self.taken_by = None
         self.evidence, self.actions = "good", {}
+        self.agreeable = True
         self.plan = replace(self.plan, paused=False)
         self.resolve()
 
@@ -375,6 +410,9 @@ class World:
         self.kubelet_syncs()
         self.settle()
         self.router_confirms()
+        if self.agreeable:
+            self.settle()
+            self.everybody_agrees()
         decision = self.settle()
         pause = decision.requeue if decision is not None and decision.requeue is not None else 1.0
         self.wait(min(pause, longest) + 0.001)

@@ -42,5 +42,5 @@ def test_settings_do_not_print_their_secrets(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_an_unknown_happening_is_refused_with_those_that_are_known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TIDEGATE_NOTIFY_SLACK_EVENTS", "promoted,approved")
-    with pytest.raises(ValidationError, match="approved: must be of started, step, promoted, reverted"):
+    with pytest.raises(ValidationError, match="approved: must be of started, step, approval, promoted, reverted"):
         NotifySettings()

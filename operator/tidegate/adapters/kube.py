@@ -22,7 +22,7 @@ FIELD_MANAGER = "tidegate"
 #: Objects in one page of a list: what a page takes in memory is never given back.
 PAGE = 50
 #: Kinds whose objects are all of interest; of the others, those with our label.
-_OWN_KINDS = frozenset({"ModelDeployment", "HTTPRoute", "HorizontalPodAutoscaler"})
+_OWN_KINDS = frozenset({"ModelDeployment", "ModelApproval", "HTTPRoute", "HorizontalPodAutoscaler"})
 _APPLY = {"Content-Type": "application/apply-patch+yaml"}
 _JSON = {"Content-Type": "application/json"}
 _WORDS = 800
@@ -55,6 +55,7 @@ class Resource:
 #: Every kind that Tidegate reads or writes by itself.
 RESOURCES: Mapping[str, Resource] = {
     "ModelDeployment": Resource(api_version="tidegate.dev/v1alpha1", plural="modeldeployments"),
+    "ModelApproval": Resource(api_version="tidegate.dev/v1alpha1", plural="modelapprovals"),
     "HTTPRoute": Resource(api_version="gateway.networking.k8s.io/v1", plural="httproutes"),
     "Deployment": Resource(api_version="apps/v1", plural="deployments"),
     "ControllerRevision": Resource(api_version="apps/v1", plural="controllerrevisions"),

@@ -9,6 +9,7 @@ from tidegate.ports import Answer
 _SIGN = {
     Happening.STARTED: ":hourglass_flowing_sand:",
     Happening.STEP: ":arrow_up:",
+    Happening.APPROVAL: ":raised_hand:",
     Happening.PROMOTED: ":white_check_mark:",
     Happening.REVERTED: ":rewind:",
 }
@@ -51,6 +52,8 @@ def _said(notice: Notice) -> str:
             return f"rollout of {version} started (attempt {notice.attempt})"
         case Happening.STEP:
             return f"{version} gets {notice.weight}% of the traffic"
+        case Happening.APPROVAL:
+            return f"{version} is {notice.message}"
         case Happening.PROMOTED:
             return f"{version} is promoted: it serves all requests"
         case Happening.REVERTED:

@@ -63,7 +63,7 @@ def _plan(metadata: Metadata, spec: Spec) -> Plan:
         registry_secret=spec.model.registry.secret_ref.name if spec.model.registry else None,
         serving=_serving(spec),
         gateway=_gateway(spec),
-        steps=tuple(Step(weight=weight, hold=hold) for weight, hold in spec.rollout.plan()),
+        steps=tuple(Step(weight=weight, hold=hold, approval=asks) for weight, hold, asks in spec.rollout.plan()),
         deadline=seconds(spec.rollout.deadline),
         progress_deadline=seconds(spec.rollout.progress_deadline),
         rollback_window=seconds(spec.rollout.rollback_window),
@@ -73,6 +73,7 @@ def _plan(metadata: Metadata, spec: Spec) -> Plan:
         sources=_sources(spec),
         queries=tuple(_query(query, spec.guards) for query in spec.guards.queries or ()),
         alerts=_alerts(spec.guards),
+        revoke_reverts=spec.rollout.on_revoke == "Revert",
         paused=spec.paused,
         deleting=metadata.deletion_timestamp is not None,
     )

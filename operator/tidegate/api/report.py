@@ -11,7 +11,7 @@ from tidegate.api.record import encode
 from tidegate.core.alerts import identity
 from tidegate.core.guards import Finding
 from tidegate.core.reasons import Reason
-from tidegate.core.record import Alert, Parking, Record, Rejection, Rollout, Verdict
+from tidegate.core.record import Alert, Approval, Parking, Record, Rejection, Rollout, Verdict
 from tidegate.core.report import Condition, Phase, Report
 from tidegate.core.values import Revision
 
@@ -157,7 +157,15 @@ def _rollout(rollout: Rollout, report: Report) -> wire.RolloutStatus:
         started=_time(rollout.started),
         since=_time(rollout.canary_since) if rollout.canary_since is not None else None,
         verdict=_sentence(rollout.verdict) if rollout.verdict else None,
+        waits_for=wire.Asked(weight=rollout.asked.weight, since=_time(rollout.asked.since)) if rollout.asked else None,
+        approvals=[_approval(word) for word in rollout.approvals] or None,
         findings=[_finding(finding, report.found_at) for finding in report.findings] or None,
+    )
+
+
+def _approval(word: Approval) -> wire.Approval:
+    return wire.Approval(
+        weight=word.weight, granted=word.granted, approver=word.approver, name=word.name, time=_time(word.at)
     )
 
 

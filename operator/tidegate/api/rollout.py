@@ -1,6 +1,6 @@
 """How a new version takes over: weights, holds and deadlines."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
@@ -23,6 +23,10 @@ class Step(Wire):
     """Share of the traffic in per cent that the new version gets."""
     hold: _Hold
     """How long, from the moment that the gateway has confirmed the weight."""
+    approval: bool = False
+    """Whether somebody has to approve this weight, by a ModelApproval, before the new version gets it. A first
+    deployment, which skips the steps, needs the last such approval; so does the annotation promote. The deadline stands
+    still meanwhile."""
 
 
 _Weights = Annotated[
@@ -56,7 +60,7 @@ _Steps = Annotated[
 
 
 def _holds(rollout: "Rollout") -> list[float]:
-    return [hold for _, hold in rollout.plan()]
+    return [hold for _, hold, _ in rollout.plan()]
 
 
 # Durations that are none have a finding of their own; duration() would only add its complaint to it.
@@ -108,9 +112,13 @@ class Rollout(Wire):
     rollback_window: Annotated[Duration, between("0s", "2160h")] = "24h"
     """A version that finished its rollout within this time and is wanted again gets all traffic once it is ready."""
 
-    def plan(self) -> tuple[tuple[int, float], ...]:
-        """Return the weights with their holds in seconds, defaults filled in."""
+    on_revoke: Literal["Hold", "Revert"] = "Hold"
+    """What a refusing ModelApproval does, also one that takes an earlier approval back: Hold raises nothing any more,
+    Revert gives everything back to the version before and rejects the new one."""
+
+    def plan(self) -> tuple[tuple[int, float, bool], ...]:
+        """Return the weights with their holds in seconds and whether they ask for approval, defaults filled in."""
         if self.steps is not None:
-            return tuple((step.weight, seconds(step.hold)) for step in self.steps)
+            return tuple((step.weight, seconds(step.hold), step.approval) for step in self.steps)
         hold = seconds(self.hold if self.hold is not None else DEFAULT_HOLD)
-        return tuple((weight, hold) for weight in (self.weights or DEFAULT_WEIGHTS))
+        return tuple((weight, hold, False) for weight in (self.weights or DEFAULT_WEIGHTS))

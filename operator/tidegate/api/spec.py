@@ -44,7 +44,7 @@ _Alias = Annotated[
     ),
 ]
 
-_VersionNumber = Annotated[
+VersionNumber = Annotated[
     str,
     Text(
         pattern=r"^[1-9][0-9]*$",
@@ -157,7 +157,7 @@ class Model(Wire):
     """The newest version in this stage is served."""
     alias: _Alias | None = None
     """The version that this alias names is served."""
-    version: _VersionNumber | None = None
+    version: VersionNumber | None = None
     """This version is served; no registry is asked."""
     candidate: Candidate | None = None
     """A second pointer, whose version is tried while the first one's serves. A finished rollout moves the first pointer

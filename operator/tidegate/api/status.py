@@ -23,6 +23,8 @@ NAME = 63
 BACKENDS = 16
 #: Digits of a version's number.
 NUMBER = 9
+#: Characters of a user's name as the API server knows him: of the longest that a ServiceAccount can have, and more.
+USER = 384
 _Name = Annotated[str, Field(max_length=NAME)]
 _Number = Annotated[str, Field(max_length=NUMBER)]
 _ReasonWord = Annotated[str, Field(max_length=128, pattern=r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$")]
@@ -103,6 +105,30 @@ class Sentence(Part):
     """When it was decided."""
 
 
+class Approval(Part):
+    """What somebody said about one step of the rollout."""
+
+    weight: _Share
+    """The step's weight in per cent."""
+    granted: bool
+    """Whether he approved it."""
+    approver: Annotated[str, Field(max_length=USER)]
+    """Who, as the API server knows him."""
+    name: Annotated[str, Field(max_length=253)]
+    """The ModelApproval."""
+    time: datetime
+    """When."""
+
+
+class Asked(Part):
+    """What the rollout waits for somebody to approve."""
+
+    weight: _Share
+    """The weight in per cent."""
+    since: datetime
+    """Since when."""
+
+
 class RolloutStatus(Part):
     """The rollout under way."""
 
@@ -124,6 +150,10 @@ class RolloutStatus(Part):
     """When the canary first got traffic."""
     verdict: Sentence | None = None
     """Why it goes back, where it does."""
+    waits_for: Asked | None = None
+    """The step that waits for approval, where one does."""
+    approvals: Annotated[list[Approval], Field(max_length=MEMORY)] | None = None
+    """The newest word on each step, oldest first."""
     findings: Annotated[list[Finding], Field(max_length=32)] | None = None
     """What each guard found at the newest look."""
 

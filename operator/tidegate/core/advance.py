@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 
-from tidegate.core import waits
+from tidegate.core import approvals, waits
 from tidegate.core.alerts import PATIENCE, describe
 from tidegate.core.begin import finished
 from tidegate.core.decision import Decision, Situation
@@ -126,6 +126,11 @@ def enough_pods(s: Situation) -> Decision | None:
     return None
 
 
+def approved(s: Situation) -> Decision | None:
+    """Somebody has approved the next weight, where it asks for that, and nobody refuses."""
+    return approvals.approved(s, _rollout(s))
+
+
 def advance(s: Situation) -> Decision | None:
     """The next weight."""
     rollout = _rollout(s)
@@ -148,7 +153,7 @@ def advance(s: Situation) -> Decision | None:
 def promote(s: Situation) -> Decision:
     """The bake is over: the canary is stable."""
     rollout = _rollout(s)
-    message = f"version {rollout.canary.version.number} serves all requests"
+    message = f"version {rollout.canary.version.number} serves all requests{approvals.signed(rollout)}"
     return s.go(promoting(s, finished(s.record, rollout, s.now), rollout.canary), Reason.PROMOTED, message)
 
 

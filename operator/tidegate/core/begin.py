@@ -3,13 +3,14 @@
 from dataclasses import replace
 
 from tidegate.core import waits
+from tidegate.core.approvals import approved, signed
 from tidegate.core.causes import ABORTED
 from tidegate.core.decision import MEMORY, REJECTIONS, Decision, Situation, handle, remember
 from tidegate.core.pointers import PASSING, discarding, promoting
 from tidegate.core.reasons import Reason
 from tidegate.core.record import Parking, Proven, Record, Rejection, Retiring, Rollout, Stopwatch
 from tidegate.core.revert import MOST_TRIES
-from tidegate.core.values import Revision, Unavailable
+from tidegate.core.values import Unavailable
 
 
 def unknown(s: Situation) -> Decision | None:
@@ -107,7 +108,7 @@ def begin(s: Situation) -> Decision | None:
         attempt=attempt,
         started=s.now,
         deadline=Stopwatch(since=s.now),
-        direct=_proven(s, canary),
+        direct=s.proven(canary, s.now),
         full=_full(s),
     )
     record = replace(
@@ -124,7 +125,7 @@ def first(s: Situation) -> Decision | None:
     rollout = s.record.rollout
     if s.record.stable is not None or rollout is None:
         return None
-    waiting = waits.for_pods(s, rollout) or waits.for_router(s, rollout) or unknown(s)
+    waiting = waits.for_pods(s, rollout) or waits.for_router(s, rollout) or unknown(s) or approved(s, rollout)
     if waiting is not None:
         return waiting
     record = promoting(s, finished(s.record, rollout, s.now), rollout.canary)
@@ -139,7 +140,7 @@ def finished(record: Record, rollout: Rollout, now: float) -> Record:
     if record.stable is not None:
         proven = tuple(replace(p, at=now) if p.revision == record.stable else p for p in proven)
     old = (Retiring(revision=record.stable),) if record.stable else ()
-    message = f"version {canary.version.number} serves all requests"
+    message = f"version {canary.version.number} serves all requests{signed(rollout)}"
     return replace(
         remember(record, rollout, Reason.PROMOTED, message, now),
         stable=canary,
@@ -159,8 +160,3 @@ def _full(s: Situation) -> int:
     scaled = s.facts(stable).scaled
     size = s.record.full if scaled is None else scaled
     return size if size > s.plan.serving.replicas else 0
-
-
-def _proven(s: Situation, canary: Revision) -> bool:
-    window = s.plan.rollback_window
-    return any(p.revision.same_work(canary) and s.now - p.at <= window for p in s.record.proven)

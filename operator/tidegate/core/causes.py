@@ -7,6 +7,7 @@ registry answers, the route was confirmed or stable is complete.
 from collections.abc import Callable
 from dataclasses import replace
 
+from tidegate.core import approvals
 from tidegate.core.alerts import describe, fresh
 from tidegate.core.decision import Situation
 from tidegate.core.observed import Judgement
@@ -78,6 +79,14 @@ def aborted(s: Situation, rollout: Rollout) -> Verdict | None:
     return Verdict(reason=Reason.ABORTED, message=ABORTED, rejects=True, at=s.now)
 
 
+def revoked(s: Situation, rollout: Rollout) -> Verdict | None:
+    """Somebody refused a step of this attempt, and the object asks for a revert where that happens."""
+    word = approvals.refusal(s, rollout) if s.plan.revoke_reverts else None
+    if word is None:
+        return None
+    return Verdict(reason=Reason.APPROVAL_REFUSED, message=approvals.describe(word), rejects=True, at=s.now)
+
+
 def unwanted(s: Situation, rollout: Rollout) -> Verdict | None:
     """Registry or spec ask for another revision now."""
     if not isinstance(s.wished, Revision) or s.wished.same_work(rollout.canary):
@@ -121,6 +130,7 @@ CAUSES: tuple[Cause, ...] = (
     breached,
     crashed,
     aborted,
+    revoked,
     # what parks
     endpoints_lost,
     unwanted,
@@ -145,7 +155,8 @@ def second_cause(s: Situation, rollout: Rollout, verdict: Verdict) -> Verdict | 
     """
     if verdict.rejects:
         return None
-    return _first(s, rollout, (breached, crashed, aborted) if verdict.reason is Reason.ENDPOINTS_LOST else (aborted,))
+    words = (aborted, revoked)
+    return _first(s, rollout, (breached, crashed, *words) if verdict.reason is Reason.ENDPOINTS_LOST else words)
 
 
 def time_left(s: Situation, record: Record) -> list[float]:

@@ -9,8 +9,9 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from tidegate.core import waits
-from tidegate.core.advance import advance, confirm, enough_pods, held, in_favour, promote, settled, unalerted
+from tidegate.core.advance import advance, approved, confirm, enough_pods, held, in_favour, promote, settled, unalerted
 from tidegate.core.alerts import informed, lapses, noted
+from tidegate.core.approvals import answered
 from tidegate.core.begin import begin, first, parked, rejected, resting, unknown, up_to_date
 from tidegate.core.causes import alerted, cause, second_cause, time_left
 from tidegate.core.decision import Decision, Situation, handle
@@ -95,7 +96,7 @@ def paused(s: Situation) -> Decision | None:
 def resumed(s: Situation) -> Decision | None:
     """The pause is over: the clocks run on from where they stood."""
     rollout = s.record.rollout
-    if rollout is None or rollout.deadline.since is not None:
+    if rollout is None or rollout.deadline.since is not None or rollout.asked is not None:
         return None
     hold = rollout.hold.running(s.now) if rollout.hold else None
     running = replace(rollout, deadline=rollout.deadline.running(s.now), hold=hold)
@@ -124,6 +125,7 @@ RULES: tuple[Rule, ...] = (
     # nothing below lowers risk
     pointing,
     taken,
+    answered,
     first,
     paused,
     resumed,
@@ -141,6 +143,7 @@ RULES: tuple[Rule, ...] = (
     in_favour,
     unalerted,
     enough_pods,
+    approved,
     advance,
     promote,
 )

@@ -55,6 +55,11 @@ class Situation:
         weight = 100 if self.record.stable is None or target is None else target.weight
         return self.plan.pods_for(weight, rollout.full)
 
+    def proven(self, canary: Revision, at: float) -> bool:
+        """Whether a revision had finished its bake within the rollback window before `at`."""
+        window = self.plan.rollback_window
+        return any(p.revision.same_work(canary) and at - p.at <= window for p in self.record.proven)
+
     def confirmed(self) -> bool:
         """Whether the router has confirmed exactly the weights that the record asks for."""
         route = self.seen.route

@@ -9,6 +9,8 @@ KIND = "ModelDeployment"
 GATEWAY_GROUP = "gateway.networking.k8s.io"
 ROUTE_API_VERSION = f"{GATEWAY_GROUP}/v1"
 ROUTE_KIND = "HTTPRoute"
+#: People's words on steps and promotions.
+APPROVAL_KIND = "ModelApproval"
 #: Anybody's; looked at for the Deployments that they name, never written.
 AUTOSCALER_KIND = "HorizontalPodAutoscaler"
 

@@ -1,4 +1,4 @@
-"""What is worth telling people and other systems of a rollout: started, a step up, promoted, reverted.
+"""What is worth telling of a rollout: started, a step up, waiting for approval, promoted, reverted.
 
 A notice is made of the records before and after one write of the route and of nothing else, so whoever makes it of the
 same write makes the same one, with the same id.
@@ -17,6 +17,7 @@ class Happening(StrEnum):
 
     STARTED = "started"
     STEP = "step"
+    APPROVAL = "approval"
     PROMOTED = "promoted"
     REVERTED = "reverted"
 
@@ -104,6 +105,8 @@ def _under_way(
         found.append(told(Happening.STARTED, rollout.started, reason, message))
     if rollout.weight > (was.weight if was else 0) and rollout.raised is not None:
         found.append(told(Happening.STEP, rollout.raised, reason, message))
+    if rollout.asked is not None and rollout.asked != (was.asked if was else None):
+        found.append(told(Happening.APPROVAL, rollout.asked.since, reason, message))
     verdict = rollout.verdict
     if verdict is not None and verdict != (was.verdict if was else None):
         found.append(told(Happening.REVERTED, verdict.at, verdict.reason, verdict.message, rejects=verdict.rejects))

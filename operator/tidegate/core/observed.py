@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 from tidegate.core.guards import Finding
 from tidegate.core.reasons import Reason
-from tidegate.core.record import Alert, Intent, Record, Verdict
+from tidegate.core.record import Alert, Approval, Intent, Record, Verdict
 from tidegate.core.values import Unavailable, VersionId
 
 
@@ -124,7 +124,9 @@ class Observed:
     `wanted` is what the first pointer names, `candidate` what the second one does, None where the plan has none.
 
     `condemned` is a verdict on the attempt under way that the route could not take and that was saved elsewhere.
-    `diverted` are the revisions whose Service selects another's pods, with that other one's name.
+    `diverted` are the revisions whose Service selects another's pods, with that other one's name. `approvals` are
+    people's words on steps by attempt, as in `7/2`; without `governed` nobody vouches for whose they are, and there are
+    none.
     """
 
     now: float
@@ -141,6 +143,8 @@ class Observed:
     alerts: Alerts = Alerts()
     candidate: VersionId | Unavailable | None = None
     errand: Errand | None = None
+    approvals: Mapping[str, tuple[Approval, ...]] = field(default_factory=dict)
+    governed: bool = True
 
     def of(self, revision: str) -> RevisionFacts:
         """A revision's facts; nothing at all where nobody has seen a pod of it."""

@@ -93,10 +93,14 @@ class Gateway:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Step:
-    """A weight (per cent, 1 to 100) and how long it is held (seconds, from the router's confirmation)."""
+    """A weight (per cent, 1 to 100) and how long it is held (seconds, from the router's confirmation).
+
+    `approval`: somebody has to approve it before it is given.
+    """
 
     weight: int
     hold: float
+    approval: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,7 +118,7 @@ class AlertGuard:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """One object's wish. All times in seconds."""
+    """One object's wish. All times in seconds. `revoke_reverts`: a refused step sends everything back."""
 
     ref: ObjectRef
     generation: int
@@ -134,6 +138,7 @@ class Plan:
     queries: tuple[QueryGuard, ...] = ()
     alerts: AlertGuard = AlertGuard()
     candidate: Candidate | None = None
+    revoke_reverts: bool = False
     paused: bool = False
     deleting: bool = False
 

@@ -18,6 +18,9 @@ class Reason(StrEnum):
     ADVANCING = "Advancing"
     PROMOTED = "Promoted"
     HELD_BY_ALERT = "HeldByAlert"
+    WAITING_FOR_APPROVAL = "WaitingForApproval"
+    APPROVED = "Approved"
+    GOVERNANCE_OFF = "GovernanceOff"
     PAUSED = "Paused"
     DELETING = "Deleting"
     RETRY_PENDING = "RetryPending"
@@ -30,6 +33,7 @@ class Reason(StrEnum):
     CRASHED = "Crashed"
     UNREACHABLE = "Unreachable"
     ABORTED = "Aborted"
+    APPROVAL_REFUSED = "ApprovalRefused"
     # reverts that park
     WITHDRAWN = "Withdrawn"
     SUPERSEDED = "Superseded"
@@ -104,6 +108,11 @@ MEANING: Mapping[Reason, str] = {
     "first weight, or while nothing could be lowered. Nothing is raised until it is resolved. Not held is what goes "
     "back to a proven version, and what a person promotes. Where nobody will ever say that it is resolved, name its "
     "`status.alerts[].id` in the annotation `tidegate.dev/dismiss`.",
+    Reason.WAITING_FOR_APPROVAL: "The next weight asks for approval: create a `ModelApproval`. "
+    "`spec.rollout.deadline` stands still meanwhile; guards go on and reverts too.",
+    Reason.APPROVED: "Somebody approved a step; `status.rollout.approvals` says who.",
+    Reason.GOVERNANCE_OFF: "A step asks for approval, and nothing in this cluster vouches for who approves. Set "
+    "`governance.enabled` of the chart, or leave `approval` out.",
     Reason.PAUSED: "Paused by `spec.paused` or the annotation `tidegate.dev/pause`: weight and clocks "
     "stand, reverts go on.",
     Reason.DELETING: "The object is being deleted.",
@@ -122,6 +131,8 @@ MEANING: Mapping[Reason, str] = {
     Reason.UNREACHABLE: "The canary was given traffic but counted no requests, or none of its pods could be read while "
     "stable's could. Rejected.",
     Reason.ABORTED: "A person ended the attempt by the annotation `tidegate.dev/abort`. Rejected.",
+    Reason.APPROVAL_REFUSED: "Somebody refused a step, or took an approval back. Nothing is raised until a later "
+    "approval of the same step. With `spec.rollout.onRevoke: Revert` everything goes back and the version is rejected.",
     Reason.WITHDRAWN: "Neither the registry nor the spec asks for this version any more. Parked.",
     Reason.SUPERSEDED: "Another version is asked for. Parked; the other one starts at the first step.",
     Reason.ENDPOINTS_LOST: "The canary lost its last ready endpoint without any container exiting. Parked.",

@@ -43,6 +43,25 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Approval:
+    """A person's word on one step (its `weight`): yes or no, by whom, in which `ModelApproval`, and when."""
+
+    weight: int
+    granted: bool
+    approver: str
+    name: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """The weight that a rollout waits to be approved, and since when."""
+
+    weight: int
+    since: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Rollout:
     """One attempt to bring `canary` from 0 to 100.
 
@@ -51,6 +70,7 @@ class Rollout:
     that. `direct`: straight to the last weight (a proven version within its rollback window, or a person's
     `promote`); `unheld`: a person's `promote`, which skips holds and evidence in favour. `full` is how many pods all of
     the traffic took when the attempt began, where an autoscaler had decided that; 0: what the spec says.
+    `asked`: it waits for approval, and the deadline stands. `approvals`: the newest word on each step, oldest first.
     """
 
     canary: Revision
@@ -65,6 +85,8 @@ class Rollout:
     direct: bool = False
     unheld: bool = False
     full: int = 0
+    asked: Asked | None = None
+    approvals: tuple[Approval, ...] = ()
     verdict: Verdict | None = None
 
 

@@ -90,6 +90,7 @@ def phase(decision: Decision, *, ready: bool) -> Phase:
         (decision.reason is Reason.DELETING, Phase.DELETING),
         (decision.stalled, Phase.STALLED),
         (decision.reason is Reason.PAUSED, Phase.PAUSED),
+        (decision.reason is Reason.WAITING_FOR_APPROVAL, Phase.WAITING),
         (rollout is not None and rollout.verdict is not None, Phase.REVERTING),
         (rollout is not None and rollout.weight > 0, Phase.PROGRESSING),
         (rollout is not None, Phase.STARTING),

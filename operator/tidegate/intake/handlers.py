@@ -14,6 +14,7 @@ from tidegate.core.labels import GATEWAY_GROUP, GROUP, MANAGED_BY, MANAGER
 #: (group, version, plural, kind, whether only what carries our label is watched)
 WATCHED: tuple[tuple[str, str, str, str, bool], ...] = (
     (GROUP, "v1alpha1", "modeldeployments", "ModelDeployment", False),
+    (GROUP, "v1alpha1", "modelapprovals", "ModelApproval", False),
     (GATEWAY_GROUP, "v1", "httproutes", "HTTPRoute", False),
     ("apps", "v1", "deployments", "Deployment", True),
     ("apps", "v1", "controllerrevisions", "ControllerRevision", True),

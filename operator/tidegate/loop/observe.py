@@ -7,20 +7,21 @@ from functools import lru_cache
 from typing import Any
 
 from tidegate.adapters.gateway import route_facts
+from tidegate.api.approval import step_words
 from tidegate.api.parse import parse, reference
 from tidegate.api.record import decode, restore
 from tidegate.core.diversion import Diversion, diversion_of, saved_verdict
 from tidegate.core.facts import facts_by_revision
 from tidegate.core.frozen import CONTROLLER_REVISION, frozen_from
 from tidegate.core.httproute import route as route_manifest
-from tidegate.core.labels import ACTIONS, DISMISS, GROUP, KIND, RECORD, ROUTE_KIND, revision_label
+from tidegate.core.labels import ACTIONS, APPROVAL_KIND, DISMISS, GROUP, KIND, RECORD, ROUTE_KIND, revision_label
 from tidegate.core.manifests import Known
 from tidegate.core.observed import Alerts, Observed
 from tidegate.core.ownership import owned_by
 from tidegate.core.plan import Plan, Pointer, Runtime
 from tidegate.core.presets import DIGEST_KEY, PresetConfig, preset_version
 from tidegate.core.reasons import Reason
-from tidegate.core.record import Record, Verdict
+from tidegate.core.record import Approval, Record, Verdict
 from tidegate.core.values import ObjectRef, Unavailable, VersionId
 from tidegate.errors import InvalidSpec, UnreadableRecord
 from tidegate.loop.alerts import AlertInbox
@@ -73,9 +74,11 @@ class Observer:
         alerts: AlertInbox,
         words: LastWords,
         pointers: PointerSaga,
+        governed: bool = False,
     ) -> None:
         self._pointers = pointers
         self._world = world
+        self._governed = governed
         self._words = words
         self._clock = clock
         self._registry = registry
@@ -115,6 +118,8 @@ class Observer:
             taken_by=self._taken_by(plan, ref, live, route),
             condemned=self._condemned(body, record, diversions),
             diverted={name: found.to for name, found in diversions.items()},
+            approvals=self._approvals(key, record),
+            governed=self._governed,
             alerts=self._alerts.waiting(key, record, now) if unreadable is None else Alerts(),
         )
         return Snapshot(
@@ -167,6 +172,12 @@ class Observer:
         except UnreadableRecord as error:
             where, remedy = _IN_STATUS if route is None else _ON_ROUTE
             raise UnreadableRecord(f"{where}: {error}; {remedy}") from error
+
+    def _approvals(self, key: str, record: Record) -> Mapping[str, tuple[Approval, ...]]:
+        """What people said about steps of the attempt under way; nothing where nobody vouches for who they are."""
+        if record.rollout is None or not self._governed:
+            return {}
+        return step_words(self._world.owned(APPROVAL_KIND, key))
 
     def _wanted(self, key: str, plan: Plan | InvalidSpec) -> VersionId | Unavailable:
         if isinstance(plan, InvalidSpec):

@@ -13,8 +13,9 @@ from functools import lru_cache
 from typing import Any
 
 from tidegate.adapters.gateway import Claims
+from tidegate.api.approval import approved_object
 from tidegate.core.autoscaling import scaled_deployment
-from tidegate.core.labels import AUTOSCALER_KIND, KIND, OWNER, ROUTE_KIND
+from tidegate.core.labels import APPROVAL_KIND, AUTOSCALER_KIND, KIND, OWNER, ROUTE_KIND
 from tidegate.ports import Manifest
 
 #: Every kind that is watched, those first that others are read with.
@@ -27,6 +28,7 @@ WATCHED = (
     "Deployment",
     "HorizontalPodAutoscaler",
     "HTTPRoute",
+    "ModelApproval",
     "ModelDeployment",
 )
 #: Fields that nobody reads and that weigh most: of every object's metadata, of its annotations, of kinds.
@@ -213,6 +215,9 @@ def _concerns(body: Mapping[str, Any]) -> str | None:
     meta = body["metadata"]
     if body["kind"] in {KIND, ROUTE_KIND}:
         return _name(body)
+    if body["kind"] == APPROVAL_KIND:
+        name = approved_object(body)
+        return sys.intern(f"{meta['namespace']}/{name}") if name else None
     owner = (meta.get("labels") or {}).get(OWNER)
     return sys.intern(f"{meta['namespace']}/{owner}") if owner else None
 

@@ -39,6 +39,7 @@ EVERYTHING: Mapping[str, Any] = {
     "notifications.cluster": "prod-eu",
     "notifications.cloudEvents.events": ["promoted", "reverted"],
     "notifications.slack.events": ["reverted"],
+    "governance.enabled": True,
     "alerts.existingSecret": "alert-tokens",
     "alerts.reviews": True,
     "alerts.audience": "tidegate",

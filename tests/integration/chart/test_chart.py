@@ -116,9 +116,10 @@ def test_namespaced_installation_needs_nothing_of_the_cluster(helm: Helm) -> Non
     assert all(binding["subjects"] == [account] for binding in bindings)
 
 
-def test_crd_comes_with_the_chart(helm: Helm) -> None:
+def test_crds_come_with_the_chart(helm: Helm) -> None:
     items = helm.render(None, "--include-crds")
-    assert only(items, "CustomResourceDefinition")["metadata"]["name"] == "modeldeployments.tidegate.dev"
+    made = {item["metadata"]["name"] for item in items if item["kind"] == "CustomResourceDefinition"}
+    assert made == {"modeldeployments.tidegate.dev", "modelapprovals.tidegate.dev"}
 
 
 def test_every_object_carries_the_recommended_labels(helm: Helm) -> None:
@@ -257,6 +258,7 @@ def test_values_arrive_in_the_settings(helm: Helm, monkeypatch: pytest.MonkeyPat
         alerts_reviews=True,
         alerts_audience="tidegate",
         alerts_from_prometheus=True,
+        governance=True,
         workers=16,
         http_host="::",
         http_port=9090,

@@ -386,10 +386,11 @@ WRONG = (
     wrong("a rollback window without end", "spec.rollout.rollbackWindow", {"rollout": {"rollbackWindow": "2161h"}}),
     wrong("a typing error", "spec.rollout.deadlin", {"rollout": {"deadlin": "1h"}}),
     wrong(
-        "approval at a step, which is not built",
+        "approval that is a word",
         "spec.rollout.steps[0].approval",
-        {"rollout": {"steps": [{"weight": 100, "hold": "1m", "approval": True}]}},
+        {"rollout": {"steps": [{"weight": 100, "hold": "1m", "approval": "yes"}]}},
     ),
+    wrong("a revocation that pauses", "spec.rollout.onRevoke", {"rollout": {"onRevoke": "Pause"}}),
     *GUARDS,
     # the rest
     wrong("a pause that is a word", "spec.paused", {"paused": "yes"}),

@@ -46,7 +46,8 @@ def test_everything_that_can_grow_is_bounded() -> None:
 def test_the_union_of_weights_and_steps_has_no_default() -> None:
     rollout = FIELDS["spec.rollout"]
 
-    assert rollout["default"] == {"deadline": "24h", "progressDeadline": "15m", "rollbackWindow": "24h"}
+    durations = {"deadline": "24h", "progressDeadline": "15m", "rollbackWindow": "24h"}
+    assert rollout["default"] == durations | {"onRevoke": "Hold"}
     assert not any("default" in FIELDS[f"spec.rollout.{name}"] for name in ("weights", "hold", "steps"))
 
 

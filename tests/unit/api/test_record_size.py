@@ -5,7 +5,9 @@ from dataclasses import replace
 from tests.unit.core import builders as make
 
 from tidegate.api.record import decode, encode
+from tidegate.api.status import USER
 from tidegate.core.alerts import LONGEST_NAME, LONGEST_SUMMARY, MOST
+from tidegate.core.approvals import MOST as WORDS_KEPT
 from tidegate.core.causes import LONGEST
 from tidegate.core.decision import MEMORY, PAST, REJECTIONS
 from tidegate.core.plan import Pointer, PointerKind
@@ -13,6 +15,8 @@ from tidegate.core.pointers import DISCARDS
 from tidegate.core.reasons import Reason
 from tidegate.core.record import (
     Alert,
+    Approval,
+    Asked,
     Discard,
     Handled,
     Parking,
@@ -43,6 +47,11 @@ def test_a_full_record_fits_and_survives() -> None:
         stable=_revision(6),
         rollout=make.rollout(
             canary=_revision(7),
+            asked=Asked(weight=100, since=make.NOW),
+            approvals=tuple(
+                Approval(weight=n, granted=True, approver="a" * USER, name="n" * 253, at=make.NOW)
+                for n in range(WORDS_KEPT)
+            ),
             restarts=tuple((f"{'n' * 60}-{pod}", 9) for pod in range(50)),
             verdict=Verdict(reason=reason, message=WORDS, rejects=True, at=make.NOW),
         ),

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from tests.unit.core import builders as make
-from tests.unit.core import test_decide_reverts, test_decide_road, test_pointers, test_report
+from tests.unit.core import test_approvals, test_decide_reverts, test_decide_road, test_pointers, test_report
 
 import tidegate
 from tidegate.core.decide import decide
@@ -61,6 +61,7 @@ def _heard() -> set[Reason]:
     tables = [
         *((record, fields) for record, fields, *_ in test_decide_reverts.CAUSES.values()),
         *((record, fields) for record, fields, *_ in test_decide_road.WAITS.values()),
+        *((record, fields) for record, fields, *_ in test_approvals.STEPS.values()),
         *((record, fields) for record, fields, *_ in test_report.STATES.values()),
         (make.record(), {}),
         (make.record(), {"route": None}),
@@ -83,7 +84,7 @@ def _heard() -> set[Reason]:
     return heard
 
 
-MACHINE = ("advance", "alerts", "begin", "causes", "decide", "pointers", "report", "revert", "waits")
+MACHINE = ("advance", "alerts", "approvals", "begin", "causes", "decide", "pointers", "report", "revert", "waits")
 
 
 def test_every_reason_of_the_machine_is_heard_in_some_case() -> None:

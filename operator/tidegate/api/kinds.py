@@ -1,0 +1,106 @@
+"""The CRDs of the kinds by which people ask, approve and refuse."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic import BaseModel
+
+from tidegate.api.approval import ApprovalSpec, ModelApproval
+from tidegate.api.crd import schema_of
+from tidegate.api.v1alpha1 import GROUP, VERSION
+
+#: Name, type, path and meaning of a column that kubectl prints.
+Column = tuple[str, str, str, str]
+_AGE: Column = ("Age", "date", ".metadata.creationTimestamp", "Time since the object was created")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KindOf:
+    """One kind: its names, its spec and what kubectl prints of it."""
+
+    kind: str
+    plural: str
+    short: str
+    about: str
+    spec: type[BaseModel]
+    columns: Sequence[Column]
+
+    @property
+    def file(self) -> str:
+        """The name of its CRD's file."""
+        return f"{GROUP}_{self.plural}.yaml"
+
+    def schema(self) -> dict[str, Any]:
+        """Return the structural schema."""
+        return {
+            "type": "object",
+            "description": self.about,
+            "required": ["spec"],
+            "properties": {
+                "apiVersion": {"type": "string"},
+                "kind": {"type": "string"},
+                "metadata": {"type": "object"},
+                "spec": schema_of(self.spec),
+            },
+        }
+
+    def render(self) -> dict[str, Any]:
+        """Return the CustomResourceDefinition as JSON values."""
+        columns = [
+            {"name": name, "type": kind, "jsonPath": path, "description": text}
+            for name, kind, path, text in (*self.columns, _AGE)
+        ]
+        version = {
+            "name": VERSION,
+            "served": True,
+            "storage": True,
+            "additionalPrinterColumns": columns,
+            "schema": {"openAPIV3Schema": _plain(self.schema())},
+        }
+        return {
+            "apiVersion": "apiextensions.k8s.io/v1",
+            "kind": "CustomResourceDefinition",
+            "metadata": {"name": f"{self.plural}.{GROUP}"},
+            "spec": {
+                "group": GROUP,
+                "names": {
+                    "kind": self.kind,
+                    "listKind": f"{self.kind}List",
+                    "plural": self.plural,
+                    "singular": self.kind.lower(),
+                    "shortNames": [self.short],
+                    "categories": ["tidegate"],
+                },
+                "scope": "Namespaced",
+                "versions": [version],
+            },
+        }
+
+
+def _plain(part: Any) -> Any:
+    """The schema without what only the plugin reads."""
+    if isinstance(part, list):
+        return [_plain(element) for element in part]
+    if isinstance(part, dict):
+        return {key: _plain(value) for key, value in part.items() if not key.startswith("x-remedy")}
+    return part
+
+
+KINDS: tuple[KindOf, ...] = (
+    KindOf(
+        kind="ModelApproval",
+        plural="modelapprovals",
+        short="mapp",
+        about=ModelApproval.__doc__ or "",
+        spec=ApprovalSpec,
+        columns=(
+            ("Decision", "string", ".spec.decision", "Yes or no"),
+            ("Approver", "string", ".spec.approver", "Who says so"),
+            ("Deployment", "string", ".spec.step.modelDeployment", "The ModelDeployment whose rollout it is about"),
+            ("Version", "string", ".spec.step.version", "The model version that is rolled out"),
+            ("Attempt", "integer", ".spec.step.attempt", "The attempt"),
+            ("Weight", "integer", ".spec.step.weight", "The step's weight in per cent"),
+        ),
+    ),
+)
