@@ -4,6 +4,7 @@ TidegateError
 ├── InvalidSpec          the user's words can't be carried out; `findings` name fields and remedies. Not retried
 ├── UnreadableRecord     a record of another format or written by somebody else. Nothing may be concluded from it: hold
 ├── NotLeading           only the leader may write that, and this replica is not. Left to the leader
+├── AuditFailed          the audit trail can't be written. What was done stands; it is told again
 └── ClusterError         the Kubernetes API did not do what it was asked
     ├── Refused          it never will as asked (403, 422, admission). Retried slowly
     │   └── NotServed    it has no such kind: a CRD is missing
@@ -31,6 +32,10 @@ class UnreadableRecord(TidegateError):  # noqa: N818
 
 class NotLeading(TidegateError):  # noqa: N818
     """Only the leader may write that, and this replica does not lead (any more)."""
+
+
+class AuditFailed(TidegateError):  # noqa: N818
+    """The audit trail did not take an event: a full disk, a missing directory."""
 
 
 class ClusterError(TidegateError):

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Protocol
 
+from tidegate.core.audit import AuditEvent
 from tidegate.core.election import Lease
 from tidegate.core.evidence import Reading, Unreadable
 from tidegate.core.notice import Happening, Notice
@@ -219,6 +220,18 @@ class Notifier(Protocol):
 
     async def close(self) -> None:
         """Release connections."""
+        ...
+
+
+class AuditTrail(Protocol):
+    """Where audit events go, for good and in order."""
+
+    def append(self, event: AuditEvent) -> None:
+        """Write one event. Returns when it can no longer be lost with this process.
+
+        Raises:
+            AuditFailed: it was not written, or not all of it.
+        """
         ...
 
 

@@ -65,6 +65,10 @@ class Settings(BaseSettings):
     )
     log_format: Literal["json", "console"] = Field(default="json", description="How log lines look.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least level logged.")
+    audit: str = Field(
+        default="stdout",
+        description="Where audit events go, as JSON lines: stdout, a file's path, or off. See docs/reference/audit.md.",
+    )
     api_timeout: Annotated[float, Field(gt=0, le=60)] = Field(
         default=5.0, description="Seconds that one request to the Kubernetes API may take."
     )

@@ -91,6 +91,9 @@ class Metrics:
             "receiver",
             "result",
         )
+        self.audit_events = self._counter(
+            "tidegate_audit_events_total", "Audit events by result: written, or failed (and tried again).", "result"
+        )
         self.queue = self._gauge("tidegate_queue_depth", "Objects that wait for a pass.")
         self.leader = self._gauge("tidegate_leader", "1 while this replica leads, else 0.")
         self.reverting = self._gauge("tidegate_reverts_in_progress", "Reverts that are being written.")
@@ -126,6 +129,8 @@ class Metrics:
             self.rollouts.labels(result=result)
         for cause in ("rate", "error"):
             self.events_dropped.labels(cause=cause)
+        for written in ("written", "failed"):
+            self.audit_events.labels(result=written)
         for source in ("pods", "prometheus"):
             self.evidence_errors.labels(source=source)
         for came in ("reverted", "noted", "resolved", "nothing", "foreign", "forbidden", "failed"):

@@ -5,11 +5,13 @@ import os
 import socket
 import uuid
 from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import structlog
 
 from tidegate.adapters.access import Access, find_identity, own_namespace
+from tidegate.adapters.audit import AuditLines
 from tidegate.adapters.clock import SteadyClock
 from tidegate.adapters.cloudevents import CloudEvents
 from tidegate.adapters.kube import KubeCluster
@@ -30,6 +32,7 @@ from tidegate.intake.http import IntakeServer
 from tidegate.intake.informer import run_informer
 from tidegate.loop.alerts import AlertInbox, Matching
 from tidegate.loop.announce import Announcer
+from tidegate.loop.audit import Audit
 from tidegate.loop.children import Children
 from tidegate.loop.diversion import SecondPlane
 from tidegate.loop.events import EventRecorder
@@ -55,7 +58,18 @@ from tidegate.loop.watchdog import Watchdog
 from tidegate.loop.words import LastWords
 from tidegate.loop.workers import Workers
 from tidegate.loop.world import World
-from tidegate.ports import Clock, Cluster, Evidence, Leases, Logs, Notifier, Prometheus, Registry, RegistryWriter
+from tidegate.ports import (
+    AuditTrail,
+    Clock,
+    Cluster,
+    Evidence,
+    Leases,
+    Logs,
+    Notifier,
+    Prometheus,
+    Registry,
+    RegistryWriter,
+)
 from tidegate.settings import NotifySettings, Settings, happenings
 from tidegate.telemetry import Metrics
 
@@ -80,6 +94,7 @@ class Operator:
         prometheus: Prometheus | None = None,
         logs: Logs | None = None,
         notifiers: Sequence[Notifier] = (),
+        trail: AuditTrail | None = None,
     ) -> None:
         self.prometheus = prometheus or NoPrometheus()
         self.clock = clock
@@ -127,6 +142,7 @@ class Operator:
         events = EventRecorder(cluster=cluster, clock=clock, metrics=self.metrics, instance=socket.gethostname())
         self.notices = Notices(notifiers, clock=clock, metrics=self.metrics)
         announcer = Announcer(events=events, notices=self.notices, metrics=self.metrics)
+        self.audit = Audit(trail, self.metrics)
         routes = Routes(cluster=cluster, leading=leading, world=self.world)
         statuses = Statuses(
             cluster=cluster,
@@ -171,6 +187,7 @@ class Operator:
             follower=Follower(evidence=self.evidence, registry=self.poll, world=self.world, words=self.words),
             reverts=self.reverts,
             announcer=announcer,
+            audit=self.audit,
             queue=self.queue,
             presets=presets,
             metrics=self.metrics,
@@ -286,6 +303,7 @@ async def run(settings: Settings) -> None:
         logs=cluster,
         clock=SteadyClock(),
         notifiers=receivers(NotifySettings()),
+        trail=audit_trail(settings),
         leases=KubeLease(cluster, namespace=settings.lease_namespace or own_namespace(), name=settings.lease_name),
     )
     server = IntakeServer(
@@ -327,6 +345,13 @@ def _doors(settings: Settings, access: Access) -> Doors:
         if settings.alerts_reviews
         else None,
     )
+
+
+def audit_trail(settings: Settings) -> AuditTrail | None:
+    """Where audit events go; None where nobody wants them."""
+    if settings.audit == "off":
+        return None
+    return AuditLines(None if settings.audit == "stdout" else Path(settings.audit), cluster=NotifySettings().cluster)
 
 
 def _prometheus(settings: Settings) -> Prometheus:

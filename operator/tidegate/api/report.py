@@ -19,12 +19,17 @@ _STATUS = {True: "True", False: "False", None: "Unknown"}
 
 
 def render_status(
-    report: Report, *, previous: Mapping[str, Any] | None, now: float, judge: Mapping[str, Any] | None = None
+    report: Report,
+    *,
+    previous: Mapping[str, Any] | None,
+    now: float,
+    judge: Mapping[str, Any] | None = None,
+    audited: int | None = None,
 ) -> dict[str, Any]:
     """Return the whole status of a report; equal reports give equal statuses, whenever they are rendered.
 
     `previous` is the status that the object has; conditions keep its transition times. `judge` is the state of the
-    tests to be saved with it.
+    tests to be saved with it, `audited` the number of the last act that the audit trail was told of.
     """
     record = report.record
     rollout = record.rollout
@@ -57,6 +62,7 @@ def render_status(
         ]
         or None,
         alerts=[_alert(alert) for alert in record.alerts] or None,
+        audited=audited,
         record=encode(record),
         judge=dict(judge) if judge is not None else None,
     )
@@ -71,6 +77,7 @@ def render_failure(
     message: str,
     now: float,
     record: Record | None = None,
+    audited: int | None = None,
 ) -> dict[str, Any]:
     """Return the status of an object about which nothing could be decided, such as one with an invalid spec.
 
@@ -88,6 +95,7 @@ def render_failure(
             observed_generation=generation,
             phase=Phase.STALLED,
             conditions=_conditions(told, generation, kept, now),
+            audited=audited,
         )
     )
     types = {condition.type for condition in told}

@@ -7,6 +7,7 @@ Times are seconds since the epoch, from the `Clock` port.
 from dataclasses import dataclass
 from enum import StrEnum
 
+from tidegate.core.audit import Entry
 from tidegate.core.plan import Pointer
 from tidegate.core.reasons import Reason
 from tidegate.core.values import Revision, VersionId
@@ -205,7 +206,8 @@ Intent = Promotion | Discard
 class Record:
     """The whole memory of one object. Lists are bounded, newest last.
 
-    `full` is the `full` of the rollout that made stable what it is.
+    `full` is the `full` of the rollout that made stable what it is. `journal` is for the audit trail alone: no rule
+    reads it.
     """
 
     stable: Revision | None = None
@@ -219,6 +221,7 @@ class Record:
     history: tuple[Past, ...] = ()
     alerts: tuple[Alert, ...] = ()
     full: int = 0
+    journal: tuple[Entry, ...] = ()
     promotion: Promotion | None = None
     discards: tuple[Discard, ...] = ()
 

@@ -1,6 +1,6 @@
 """What one written decision changed, in the terms of those who read logs, numbers and Events."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tidegate.core.reasons import Reason
 from tidegate.core.record import Past, Record
@@ -50,7 +50,7 @@ def transition(ref: ObjectRef, before: Record, after: Record, reason: Reason, me
     stable = before.stable if canary is not None and after.stable == canary else after.stable
     return Transition(
         ref=ref,
-        decision=safe_hash(repr((ref.uid, before, after, reason))),
+        decision=decision_id(ref, before, after, reason),
         reason=reason,
         message=message,
         attempt=rollout.attempt if rollout else None,
@@ -60,6 +60,12 @@ def transition(ref: ObjectRef, before: Record, after: Record, reason: Reason, me
         to_weight=after.weights().get(canary.name, 0) if canary else None,
         ended=tuple((past, _result(after, past)) for past in after.history if past not in before.history),
     )
+
+
+def decision_id(ref: ObjectRef, before: Record, after: Record, reason: Reason) -> str:
+    """Names a decision. The journal, which names it itself, is no part of what was decided."""
+    was, is_ = (replace(record, journal=()) for record in (before, after))
+    return safe_hash(repr((ref.uid, was, is_, reason)))
 
 
 def _result(after: Record, past: Past) -> str:

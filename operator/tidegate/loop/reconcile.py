@@ -15,6 +15,7 @@ from tidegate.core.decide import decide
 from tidegate.core.decision import Decision
 from tidegate.core.diversion import condemned
 from tidegate.core.frozen import freeze
+from tidegate.core.journal import entered
 from tidegate.core.labels import ROUTE_KIND
 from tidegate.core.manifests import Known
 from tidegate.core.plan import Plan
@@ -25,6 +26,7 @@ from tidegate.core.revert import lowers
 from tidegate.core.revision import serving_digest
 from tidegate.errors import Conflict, InvalidSpec, Refused
 from tidegate.loop.announce import Announcer
+from tidegate.loop.audit import Audit
 from tidegate.loop.children import Children
 from tidegate.loop.diversion import NotWritten, SecondPlane
 from tidegate.loop.follow import Follower
@@ -41,6 +43,8 @@ _log = structlog.get_logger("tidegate")
 REFUSED_AGAIN = 10.0
 #: Seconds until a route that somebody else claims is looked at again: its release tells nobody.
 TAKEN_AGAIN = 10.0
+#: Seconds until the audit trail is told again what it could not take.
+AUDIT_AGAIN = 5.0
 
 
 class Reconciler:
@@ -57,6 +61,7 @@ class Reconciler:
         follower: Follower,
         reverts: RevertLane,
         announcer: Announcer,
+        audit: Audit,
         queue: WorkQueue,
         presets: PresetConfig,
         metrics: Metrics,
@@ -71,6 +76,7 @@ class Reconciler:
         self._follower = follower
         self._reverts = reverts
         self._announcer = announcer
+        self._audit = audit
         self._queue = queue
         self._presets = presets
         self._metrics = metrics
@@ -98,13 +104,15 @@ class Reconciler:
             self._follower.rest(key)
             self._reverts.look(key)
             self._metrics.stands(snapshot.ref, Reason.INVALID_SPEC, stalled=True)
-            await self._statuses.fail(snapshot, Reason.INVALID_SPEC, str(snapshot.plan))
+            audited = self._audited(snapshot)
+            await self._statuses.fail(snapshot, Reason.INVALID_SPEC, str(snapshot.plan), audited=audited)
             return
         await self._carry_out(snapshot, snapshot.plan)
 
     async def _carry_out(self, snapshot: Snapshot, plan: Plan) -> None:
         before = snapshot.seen.record
         decision = decide(plan, before, snapshot.seen)
+        decision = entered(snapshot.ref, before, decision, now=snapshot.seen.now, pinned=plan.pointer.pinned)
         failed = await self._write(snapshot, plan, decision)
         if failed is not None:
             decision = self._told(snapshot, decision, failed)
@@ -117,7 +125,7 @@ class Reconciler:
         now = self._observer.snapshot(snapshot.key)
         if now is None or not isinstance(now.plan, Plan):
             return
-        await self._statuses.show(now, plan, decision)
+        await self._statuses.show(now, plan, decision, audited=self._audited(now))
         if decision.reason is not Reason.NOT_POLLED_YET:
             # What an earlier process began to make for the version that is wanted is not in the record yet.
             await self._children.prune(now, decision.record)
@@ -125,6 +133,16 @@ class Reconciler:
             # What the record says of the registry is on the route by now.
             self._pointers.follow(snapshot.key, decision.record.intents())
             self._wake(snapshot, decision)
+
+    def _audited(self, snapshot: Snapshot) -> int | None:
+        """Tell the audit trail what is on the route and was not told yet."""
+        if snapshot.route is None:
+            return (snapshot.body.get("status") or {}).get("audited")
+        record = snapshot.seen.record
+        told = self._audit.catch_up(snapshot.ref, record, snapshot.body.get("status"))
+        if self._audit.behind(record, told):
+            self._queue.add_after(snapshot.key, AUDIT_AGAIN)
+        return told
 
     async def _write(self, snapshot: Snapshot, plan: Plan, decision: Decision) -> NotWritten | None:
         before, record = snapshot.seen.record, decision.record

@@ -12,6 +12,8 @@ import structlog
 
 from tidegate.core.alerts import noted
 from tidegate.core.decide import RULES, Rule, decide
+from tidegate.core.decision import Decision
+from tidegate.core.journal import entered
 from tidegate.core.observed import Alerts
 from tidegate.core.reasons import Reason
 from tidegate.core.record import Record, Verdict
@@ -144,10 +146,12 @@ def wanted_revert(snapshot: Snapshot, rules: tuple[Rule, ...] = RULES) -> tuple[
         return None
     if isinstance(snapshot.plan, InvalidSpec):
         return _abandoned(snapshot, snapshot.plan)
-    decision = decide(snapshot.plan, before, snapshot.seen, rules=rules)
+    plan = snapshot.plan
+    decision = decide(plan, before, snapshot.seen, rules=rules)
     told = snapshot.seen.alerts != Alerts() and decision.record.alerts != before.alerts
     if not lowers(before, decision.record) and not told:
         return None
+    decision = entered(snapshot.ref, before, decision, now=snapshot.seen.now, pinned=plan.pointer.pinned)
     return decision.record, decision.reason, decision.message
 
 
@@ -165,4 +169,8 @@ def _abandoned(snapshot: Snapshot, fault: InvalidSpec) -> tuple[Record, Reason, 
     canary = seen.of(rollout.canary.name).endpoints
     lowered = reverted(before, verdict, stable_endpoints=stable, canary_endpoints=canary)
     record = noted(seen, lowered)
-    return (record, verdict.reason, verdict.message) if record != before else None
+    if record == before:
+        return None
+    decision = Decision(record=record, reason=verdict.reason, message=verdict.message)
+    decision = entered(snapshot.ref, before, decision, now=seen.now, pinned=False)
+    return decision.record, decision.reason, decision.message

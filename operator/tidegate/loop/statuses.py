@@ -47,8 +47,8 @@ class Statuses:
         self._queue = queue
         self._written: dict[str, float] = {}
 
-    async def show(self, snapshot: Snapshot, plan: Plan, decision: Decision) -> None:
-        """Show what a pass decided and carried out."""
+    async def show(self, snapshot: Snapshot, plan: Plan, decision: Decision, *, audited: int | None = None) -> None:
+        """Show what a pass decided and carried out, and up to which act the audit trail was told of it."""
         if decision.reason is Reason.NOT_POLLED_YET and snapshot.body.get("status"):
             # The answer is a moment away. Saying so would write every status twice at each start, and tell those who
             # wait for an edited object that it was looked at.
@@ -56,10 +56,10 @@ class Statuses:
         judge = self._evidence.state(snapshot.key)
         shown = report(plan, decision, snapshot.seen)
         previous = snapshot.body.get("status")
-        wanted = render_status(shown, previous=previous, now=snapshot.seen.now, judge=judge)
+        wanted = render_status(shown, previous=previous, now=snapshot.seen.now, judge=judge, audited=audited)
         await self._write(snapshot, wanted, self._leading)
 
-    async def fail(self, snapshot: Snapshot, reason: Reason, message: str) -> None:
+    async def fail(self, snapshot: Snapshot, reason: Reason, message: str, *, audited: int | None = None) -> None:
         """Say why nothing could be decided; everything else that status said stays."""
         wanted = render_failure(
             snapshot.body.get("status"),
@@ -68,6 +68,7 @@ class Statuses:
             message=message,
             now=snapshot.seen.now,
             record=snapshot.seen.record if snapshot.route is not None and snapshot.unreadable is None else None,
+            audited=audited,
         )
         await self._write(snapshot, wanted, self._leading)
 

@@ -25,6 +25,8 @@ EVERYTHING: Mapping[str, Any] = {
     "namespaces": ["team-a", "team-b"],
     "logFormat": "console",
     "logLevel": "debug",
+    "audit.to": "file",
+    "audit.volume": {"persistentVolumeClaim": {"claimName": "audit"}},
     "workers": 16,
     "apiTimeout": 2.5,
     "http.host": "::",

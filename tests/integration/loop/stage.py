@@ -5,6 +5,7 @@ import json
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
+from tests.fakes.audit import FakeTrail
 from tests.fakes.cluster import FakeCluster, Fault, Write
 from tests.fakes.evidence import FakeEvidence
 from tests.fakes.leases import FakeLeases
@@ -121,6 +122,7 @@ class Stage:
         self.lives = 0
         self.prometheus: FakePrometheus | None = None
         self.notifiers: list[FakeNotifier] = []
+        self.trail: FakeTrail | None = None
         self.writes: list[Write] = []
         self.registry_writes: list[str] = []
         self.registry_faults: list[RegistryFault] = []
@@ -150,6 +152,7 @@ class Stage:
             logs=self.logs,
             notifiers=self.notifiers,
             prometheus=self.prometheus,
+            trail=self.trail,
             # There is one replica here, so that the lease is free at once.
             leases=FakeLeases(),
         )

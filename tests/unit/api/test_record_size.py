@@ -8,8 +8,11 @@ from tidegate.api.record import decode, encode
 from tidegate.api.status import USER
 from tidegate.core.alerts import LONGEST_NAME, LONGEST_SUMMARY, MOST
 from tidegate.core.approvals import MOST as WORDS_KEPT
+from tidegate.core.audit import Act, Entry
 from tidegate.core.causes import LONGEST
 from tidegate.core.decision import MEMORY, PAST, REJECTIONS
+from tidegate.core.journal import KEPT
+from tidegate.core.journal import LONGEST as LONGEST_ENTRY
 from tidegate.core.plan import Pointer, PointerKind
 from tidegate.core.pointers import DISCARDS
 from tidegate.core.reasons import Reason
@@ -101,6 +104,23 @@ def test_a_full_record_fits_and_survives() -> None:
                 version=_revision(n).version, candidate=Pointer(kind=PointerKind.ALIAS, value="b" * 255), at=make.NOW
             )
             for n in range(DISCARDS)
+        ),
+        journal=tuple(
+            Entry(
+                number=n,
+                at=make.NOW,
+                act=Act.WRITTEN_BACK,
+                actor=f"user:{'u' * 100}",
+                model="m" * 100,
+                version="1000",
+                attempt=1,
+                source="s" * 100,
+                target="t" * 100,
+                reason=reason,
+                message="x" * LONGEST_ENTRY,
+                decision="abcdefgh",
+            )
+            for n in range(1, KEPT + 1)
         ),
     )
     text = encode(full)

@@ -1,0 +1,150 @@
+"""What a decision does is entered in the record that it writes, so that no act can be carried out and not be told.
+
+Entries are told from the record, by whoever leads, and by the next leader where one died in between (`loop/audit.py`).
+To enter further acts, add a function to `SOURCES`: it compares the records before and after.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from tidegate.core.audit import Act, Actor, Entry
+from tidegate.core.decision import Decision, action_value
+from tidegate.core.reasons import Reason
+from tidegate.core.record import Parking, Record, Rejection, Rollout
+from tidegate.core.transition import decision_id
+from tidegate.core.values import ObjectRef, Revision
+
+#: Entries that a record keeps, newest last: some rollouts' worth. They are told long before they go.
+KEPT = 24
+#: Characters of a message: what counts is in the history, too.
+LONGEST = 200
+#: Who is behind a decision, where that isn't Tidegate itself.
+_BEHIND = {
+    Reason.ABORTED: Actor.PERSON,
+    Reason.PAUSED: Actor.PERSON,
+    Reason.INVALID_SPEC: Actor.PERSON,
+    Reason.ALERT_FIRING: Actor.ALERT,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Change:
+    """One decision: from which record to which, why and when. `pinned`: the spec names the version itself."""
+
+    before: Record
+    after: Record
+    reason: Reason
+    message: str
+    now: float
+    pinned: bool
+
+    @property
+    def same(self) -> Rollout | None:
+        """The attempt that was under way before and still is, as it was before."""
+        was, is_ = self.before.rollout, self.after.rollout
+        if was is None or is_ is None or (was.canary, was.attempt) != (is_.canary, is_.attempt):
+            return None
+        return was
+
+    def act(self, act: Act, about: Rollout | Rejection | Parking, actor: str, **more: str) -> Entry:
+        """An entry about one attempt; its number and decision are filled in later."""
+        version = _revision(about).version
+        return Entry(
+            number=0,
+            at=self.now,
+            act=act,
+            actor=actor,
+            model=version.model,
+            version=version.number,
+            attempt=about.attempt,
+            **({"reason": self.reason.value} | more),
+        )
+
+
+Source = Callable[[Change], Iterable[Entry]]
+
+
+def _requests(change: Change) -> Iterator[Entry]:
+    before = change.before
+    attempts = (*((before.rollout,) if before.rollout else ()), *before.rejected, *before.parked)
+    for done in change.after.handled:
+        about = next((each for each in attempts if action_value(_revision(each), each.attempt) == done.value), None)
+        if done not in before.handled and about is not None:
+            yield change.act(Act.REQUESTED, about, Actor.PERSON, target=done.action)
+
+
+def _start(change: Change) -> Iterator[Entry]:
+    rollout = change.after.rollout
+    if rollout is None or change.same is not None:
+        return
+    old = change.after.stable
+    moved = old is None or old.version != rollout.canary.version
+    actor = Actor.REGISTRY if moved and not change.pinned else Actor.PERSON
+    yield change.act(Act.STARTED, rollout, actor, source=_version(old), target=_version(rollout.canary))
+
+
+def _pauses(change: Change) -> Iterator[Entry]:
+    was, is_ = change.same, change.after.rollout
+    if was is None or is_ is None or (was.deadline.since is None) == (is_.deadline.since is None):
+        return
+    yield change.act(Act.RESUMED if was.deadline.since is None else Act.PAUSED, is_, Actor.PERSON)
+
+
+def _weights(change: Change) -> Iterator[Entry]:
+    is_ = change.after.rollout
+    if is_ is None:
+        return
+    was = change.same.weight if change.same is not None else 0
+    verdict = is_.verdict
+    told = change.same is not None and change.same.verdict == verdict
+    moved = {"source": f"{was}%", "target": f"{is_.weight}%"}
+    if verdict is not None and (not told or was != is_.weight):
+        actor = _BEHIND.get(verdict.reason, Actor.TIDEGATE)
+        why = {"reason": verdict.reason.value, "message": verdict.message[:LONGEST]}
+        yield change.act(Act.REVERTED, is_, actor, **moved, **why)
+    elif was != is_.weight:
+        yield change.act(Act.STEP, is_, Actor.TIDEGATE, **moved)
+
+
+def _promotion(change: Change) -> Iterator[Entry]:
+    was, stable = change.before.rollout, change.after.stable
+    if was is None or change.after.rollout is not None or stable != was.canary or stable == change.before.stable:
+        return
+    yield change.act(
+        Act.PROMOTED, was, Actor.TIDEGATE, source=_version(change.before.stable), target=_version(was.canary)
+    )
+
+
+def _revision(attempt: Rollout | Rejection | Parking) -> Revision:
+    return attempt.canary if isinstance(attempt, Rollout) else attempt.revision
+
+
+def _version(revision: Revision | None) -> str:
+    return revision.version.number if revision is not None else ""
+
+
+#: In the order in which the acts of one decision happen.
+SOURCES: tuple[Source, ...] = (_requests, _start, _pauses, _weights, _promotion)
+
+
+def entered(
+    ref: ObjectRef,
+    before: Record,
+    decision: Decision,
+    *,
+    now: float,
+    pinned: bool,
+    sources: tuple[Source, ...] = SOURCES,
+) -> Decision:
+    """The decision with what it does entered in its record's journal."""
+    after = decision.record
+    change = Change(
+        before=before, after=after, reason=decision.reason, message=decision.message, now=now, pinned=pinned
+    )
+    acts = [act for source in sources for act in source(change)] if after != before else []
+    if not acts:
+        return decision
+    last = after.journal[-1].number if after.journal else 0
+    name = decision_id(ref, before, after, decision.reason)
+    new = [replace(act, number=last + count, decision=name) for count, act in enumerate(acts, start=1)]
+    return replace(decision, record=replace(after, journal=(*after.journal, *new)[-KEPT:]))
