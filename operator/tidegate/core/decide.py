@@ -17,7 +17,7 @@ from tidegate.core.causes import alerted, cause, second_cause, time_left
 from tidegate.core.decision import Decision, Situation, handle
 from tidegate.core.observed import Observed
 from tidegate.core.plan import Plan
-from tidegate.core.pointers import asked_for, discarding, pointing, unpointed
+from tidegate.core.pointers import asked_for, discarding, pointing, renewed, unpointed
 from tidegate.core.reasons import Reason
 from tidegate.core.record import Record, Rollout
 from tidegate.core.retire import retire
@@ -124,6 +124,7 @@ RULES: tuple[Rule, ...] = (
     informed,
     # nothing below lowers risk
     pointing,
+    renewed,
     taken,
     answered,
     first,

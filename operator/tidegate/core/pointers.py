@@ -54,7 +54,8 @@ def asked_for(plan: Plan, record: Record, seen: Observed) -> VersionId | Unavail
     if isinstance(first, Unavailable) or not _serves(plan, record, first) or empty(seen.candidate):
         return first
     if isinstance(seen.candidate, VersionId):
-        return first if refusal(plan, record, seen) is not None else seen.candidate
+        over = seen.candidate == record.tried or refusal(plan, record, seen) is not None
+        return first if over else seen.candidate
     waiting = record.rollout is not None or seen.candidate is None or seen.candidate.reason == Reason.NOT_POLLED_YET
     return seen.candidate if waiting and seen.candidate is not None else first
 
@@ -133,7 +134,19 @@ def pointing(s: Situation) -> Decision | None:
         return s.go(_without(s.record, intent), Reason.POINTER_MOVED, message)
     if errand is None or errand.intent != intent or errand.failed is not None:
         return None
-    return s.go(_without(s.record, intent), Reason.POINTER_MOVED, _told(intent, pointed=errand.pointed))
+    record = _without(s.record, intent)
+    if isinstance(intent, Promotion) and s.seen.candidate == intent.version:
+        record = replace(record, tried=intent.version)
+    return s.go(record, Reason.POINTER_MOVED, _told(intent, pointed=errand.pointed))
+
+
+def renewed(s: Situation) -> Decision | None:
+    """The candidate names something else than what was tried: should it ever name that again, it is a new wish."""
+    known = isinstance(s.seen.candidate, VersionId) or empty(s.seen.candidate) or s.plan.candidate is None
+    if s.record.tried is None or not known or s.seen.candidate == s.record.tried:
+        return None
+    number = s.record.tried.number
+    return s.go(replace(s.record, tried=None), Reason.NO_CANDIDATE, f"version {number} is no candidate any more")
 
 
 def _told(intent: Intent, *, pointed: bool) -> str:

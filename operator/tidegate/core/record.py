@@ -207,7 +207,8 @@ class Record:
     """The whole memory of one object. Lists are bounded, newest last.
 
     `full` is the `full` of the rollout that made stable what it is. `journal` is for the audit trail alone: no rule
-    reads it.
+    reads it. `tried` is the version whose promotion is over and that the candidate pointer named all the same: it is
+    not tried again before that pointer has named something else.
     """
 
     stable: Revision | None = None
@@ -224,6 +225,7 @@ class Record:
     journal: tuple[Entry, ...] = ()
     promotion: Promotion | None = None
     discards: tuple[Discard, ...] = ()
+    tried: VersionId | None = None
 
     def intents(self) -> tuple[Intent, ...]:
         """What is to be written to the registry, in this order."""

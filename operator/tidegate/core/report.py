@@ -131,7 +131,9 @@ def _candidate(plan: Plan, record: Record, seen: Observed) -> tuple[Condition, .
         message = f"version {number} rejected: {entry.message}"
         return (Condition(type="CandidateRejected", status=True, reason=entry.reason, message=message),)
     if isinstance(seen.candidate, VersionId):
-        message = f"version {seen.candidate.number} was not rejected"
+        number = seen.candidate.number
+        again = "; it was tried before and is not again until the candidate pointer has named another one"
+        message = f"version {number} was not rejected{again if seen.candidate == record.tried else ''}"
         return (Condition(type="CandidateRejected", status=False, reason=Reason.RESOLVED, message=message),)
     reason = Reason.NO_CANDIDATE if seen.candidate is None or empty(seen.candidate) else Reason(seen.candidate.reason)
     message = seen.candidate.message if seen.candidate is not None else ""

@@ -97,6 +97,10 @@ REJECTED = make.idle(rejected=(rejection(),), history=(past(),))
         pytest.param(REJECTED, 7, 7, 7, id="whatever a person makes champion is asked for"),
         pytest.param(make.idle(parked=(parking(2),)), 6, 7, 7, id="a parked one is, later"),
         pytest.param(make.idle(parked=(parking(6),)), 6, 7, 6, id="not for ever"),
+        pytest.param(
+            make.idle(tried=make.version(7)), 6, 7, 6, id="what was promoted and overruled is not tried again"
+        ),
+        pytest.param(make.idle(tried=make.version(7)), 6, 8, 8, id="the next one is"),
         pytest.param(Record(), 6, 7, 6, id="a first deployment is that of the champion"),
         pytest.param(Record(), NO_ALIAS, 7, 7, id="or of the challenger, where there is no champion"),
         pytest.param(Record(), NO_ALIAS, NO_ALIAS, NO_ALIAS, id="of none where there is neither"),
@@ -196,15 +200,34 @@ def test_a_registry_that_is_away_is_waited_for_and_one_that_forbids_it_calls_for
 
 
 def test_once_it_is_moved_the_intent_is_closed() -> None:
-    told = after(PENDING, 7, pointed=True)
+    done = Errand(intent=promotion(), pointed=True)
+    told = decide(plan(), PENDING, seen(PENDING, 7, NO_ALIAS, errand=done))
     assert told.record == replace(PENDING, promotion=None)
     assert (told.reason, told.message) == (Reason.POINTER_MOVED, "alias champion names version 7")
 
 
 def test_a_person_who_was_faster_is_heard() -> None:
     told = after(PENDING, 9, pointed=False)
-    assert told.record.promotion is None
+    assert told.record == replace(PENDING, promotion=None, tried=make.version(7))
     assert "that is kept" in told.message
+
+
+@pytest.mark.parametrize(
+    ("wish", "second", "tried"),
+    [
+        pytest.param(plan(), 7, True, id="still there"),
+        pytest.param(plan(), NOT_READY, True, id="unknown"),
+        pytest.param(plan(), NO_ALIAS, False, id="taken away"),
+        pytest.param(plan(), 8, False, id="another one"),
+        pytest.param(make.plan(), 8, False, id="no candidate any more"),
+    ],
+)
+def test_what_was_tried_is_a_new_wish_once_the_pointer_has_named_something_else(
+    wish: Plan, second: int | Unavailable, tried: bool
+) -> None:
+    record = make.idle(tried=make.version(7))
+    told = decide(wish, record, seen(record, 6, second))
+    assert (told.record.tried is not None) is tried
 
 
 def test_an_errand_of_another_intent_says_nothing() -> None:
@@ -287,6 +310,7 @@ def test_one_intent_after_the_other_is_closed() -> None:
         pytest.param(REJECTED, 7, True, "version 7 rejected: 8% errors", id="rejected"),
         pytest.param(REJECTED, NO_ALIAS, True, "version 7 rejected: 8% errors", id="rejected and taken away"),
         pytest.param(REJECTED, 8, False, "version 8 was not rejected", id="the next one"),
+        pytest.param(make.idle(tried=make.version(7)), 7, False, "tried before", id="tried before"),
         pytest.param(make.idle(), NO_ALIAS, False, "no alias", id="none"),
         pytest.param(make.idle(), NOT_READY, False, "not ready", id="unknown"),
         pytest.param(make.idle(parked=(parking(6),)), 7, True, "version 7 rejected: exited", id="failed too often"),
