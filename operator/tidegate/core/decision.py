@@ -87,6 +87,7 @@ class Situation:
 
 MEMORY = 50  # entries kept of each list in the record
 PAST = 20  # ended attempts kept
+PARKED = 30  # parked revisions kept: of a forgotten one only the count of its tries is lost
 #: Rejections kept: forgetting one means to try it again, so they get more room. Full lists stay within the 256 KiB
 #: that Kubernetes gives to all annotations of an object together.
 REJECTIONS = 100

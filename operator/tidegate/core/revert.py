@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from tidegate.core.causes import shortened
-from tidegate.core.decision import MEMORY, REJECTIONS, Situation, handle, remember
+from tidegate.core.decision import PARKED, REJECTIONS, Situation, handle, remember
 from tidegate.core.reasons import Reason
 from tidegate.core.record import Parking, Record, Rejection, Retiring, Rollout, Verdict
 
@@ -58,7 +58,7 @@ def filed(record: Record, rollout: Rollout, verdict: Verdict, now: float) -> Rec
         # What was rejected has to earn its way up in steps again, also where a person asks for it.
         proven = tuple(p for p in record.proven if not p.revision.same_work(canary))
         return replace(ended, rejected=(*others, entry)[-REJECTIONS:], parked=parked, proven=proven)
-    return replace(ended, parked=(*_parked_others(record, rollout), _parking(record, rollout, verdict, now))[-MEMORY:])
+    return replace(ended, parked=(*_parked_others(record, rollout), _parking(record, rollout, verdict, now))[-PARKED:])
 
 
 def _parked_others(record: Record, rollout: Rollout) -> tuple[Parking, ...]:

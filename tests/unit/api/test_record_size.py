@@ -10,7 +10,7 @@ from tidegate.core.alerts import LONGEST_NAME, LONGEST_SUMMARY, MOST
 from tidegate.core.approvals import MOST as WORDS_KEPT
 from tidegate.core.audit import Act, Entry
 from tidegate.core.causes import LONGEST
-from tidegate.core.decision import MEMORY, PAST, REJECTIONS
+from tidegate.core.decision import MEMORY, PARKED, PAST, REJECTIONS
 from tidegate.core.journal import KEPT
 from tidegate.core.journal import LONGEST as LONGEST_ENTRY
 from tidegate.core.plan import Pointer, PointerKind
@@ -73,7 +73,7 @@ def test_a_full_record_fits_and_survives() -> None:
                 tries=6,
                 retry_at=make.NOW,
             )
-            for n in range(MEMORY)
+            for n in range(PARKED)
         ),
         proven=tuple(Proven(revision=_revision(3000 + n), at=make.NOW) for n in range(MEMORY)),
         attempts=tuple((str(n), 1) for n in range(MEMORY)),
