@@ -19,7 +19,9 @@ from tidegate.ports import Manifest
 
 Key = tuple[str, str, str]
 Phase = Literal["before", "after"]
-_NO_GENERATION = frozenset({"Service", "ConfigMap", "Pod", "Lease", "Event", "ControllerRevision"})
+_NO_GENERATION = frozenset(
+    {"Service", "ConfigMap", "Pod", "Lease", "Event", "ControllerRevision", "HorizontalPodAutoscaler"}
+)
 _SET_BY_SERVER = frozenset({"uid", "resourceVersion", "generation", "creationTimestamp"})
 
 

@@ -27,7 +27,7 @@ collector.
   verbs: [get, list, watch]
 - apiGroups: [autoscaling]
   resources: [horizontalpodautoscalers]
-  verbs: [get, list, watch]
+  verbs: [get, list, watch, create, patch, delete]
 {{- if .Values.rbac.podLogs }}
 - apiGroups: [""]
   resources: [pods/log]

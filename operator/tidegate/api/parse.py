@@ -7,14 +7,17 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from tidegate.api import autoscaling as wire_autoscaling
 from tidegate.api import guards as wire_guards
 from tidegate.api import spec as wire_spec
 from tidegate.api.scalars import seconds, share
+from tidegate.api.serving import CONTAINER
 from tidegate.api.spec import Model, Spec, can_feed
 from tidegate.api.v1alpha1 import Metadata, ModelDeployment
 from tidegate.core.guards import Absolute, Guard, Increase, Kind, Mode, Ratio
 from tidegate.core.plan import (
     AlertGuard,
+    Autoscaling,
     Candidate,
     Gateway,
     MetricsFormat,
@@ -31,6 +34,8 @@ from tidegate.core.values import ObjectRef
 from tidegate.errors import InvalidSpec
 
 _UNIT = {"seconds": 1.0, "milliseconds": 0.001}
+#: The CPU use (per cent of the request) that autoscalers aim at where nobody says by what they are to go.
+DEFAULT_CPU = 80
 
 
 def reference(body: Mapping[str, Any]) -> ObjectRef:
@@ -116,7 +121,23 @@ def _serving(spec: Spec) -> Serving:
         )
         if part is not None
     }
-    return Serving(runtime=Runtime(serving.runtime), replicas=serving.replicas, canonical=canonical, metrics=metrics)
+    return Serving(
+        runtime=Runtime(serving.runtime),
+        replicas=serving.autoscaling.min_replicas if serving.autoscaling else serving.replicas or 1,
+        canonical=canonical,
+        metrics=metrics,
+        autoscaling=_autoscaling(serving.autoscaling) if serving.autoscaling else None,
+    )
+
+
+def _autoscaling(asked: wire_autoscaling.Autoscaling) -> Autoscaling:
+    cpu, metrics = asked.target_cpu_utilization, [_full(metric) for metric in asked.metrics or ()]
+    if cpu is not None or not metrics:
+        target = {"type": "Utilization", "averageUtilization": cpu or DEFAULT_CPU}
+        # Of the container alone: sidecars have requests of their own, or none, and then there is no share of them.
+        source = {"name": "cpu", "container": CONTAINER, "target": target}
+        metrics.insert(0, {"type": "ContainerResource", "containerResource": source})
+    return Autoscaling(most=asked.max_replicas, metrics=tuple(metrics))
 
 
 def _gateway(spec: Spec) -> Gateway:

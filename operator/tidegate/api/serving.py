@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from tidegate.api.autoscaling import Autoscaling
 from tidegate.api.rules import Open, Rule, Text, Wire
 from tidegate.api.scalars import Quantity
 
@@ -190,9 +191,18 @@ class Serving(Wire):
             message=f"runtime custom must bring a container named {CONTAINER} with an image",
             field="template",
         ),
+        Rule(
+            cel="!has(self.autoscaling) || !has(self.replicas)",
+            holds=lambda serving: serving.autoscaling is None or serving.replicas is None,
+            message="autoscaling says how many pods there are: leave replicas out, or write autoscaling.minReplicas",
+            field="replicas",
+        ),
     )
-    replicas: int = Field(default=1, ge=1, le=1000)
-    """Pods of the version that serves. A canary has the pods that its weight needs. Changing it starts no rollout."""
+    replicas: int | None = Field(default=None, ge=1, le=1000)
+    """Pods of the version that serves; absent, and no autoscaling either: 1. A canary has the pods that its weight
+    needs. Changing it starts no rollout."""
+    autoscaling: Autoscaling | None = None
+    """An autoscaler for each version. Changing it starts no rollout."""
     runtime: Literal["tidegate", "mlserver", "custom"] = "tidegate"
     """The preset that serves the model: Tidegate's own runtime, MLServer, or a container of your own. That one serves
     on the port named http: 8080 (also in the environment as TIDEGATE_PORT), unless the template says another."""

@@ -240,7 +240,7 @@ class Spec(Wire):
     model: Model
     """Which model is served."""
     serving: Serving = Field(default_factory=Serving, json_schema_extra={"default": {}})
-    """How a version is served. Any change but that of replicas takes the same road as a new version."""
+    """How a version is served. Any change but that of replicas and autoscaling takes the same road as a new version."""
     traffic: Traffic
     """How traffic gets to the model."""
     rollout: Rollout = Field(default_factory=Rollout, json_schema_extra={"default": {}})

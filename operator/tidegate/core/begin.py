@@ -153,10 +153,13 @@ def finished(record: Record, rollout: Rollout, now: float) -> Record:
 
 
 def _full(s: Situation) -> int:
-    """The pods that stable has, where more than the spec asks for have proven necessary."""
+    """The pods that stable has, where more than the spec asks for have proven necessary.
+
+    With autoscaling in any case: the spec's least may be another before the rollout is over.
+    """
     stable = s.record.stable
     if stable is None:
         return 0
     scaled = s.facts(stable).scaled
     size = s.record.full if scaled is None else scaled
-    return size if size > s.plan.serving.replicas else 0
+    return size if s.plan.serving.autoscaling is not None or size > s.plan.serving.replicas else 0

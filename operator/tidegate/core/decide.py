@@ -12,6 +12,7 @@ from tidegate.core import waits
 from tidegate.core.advance import advance, approved, confirm, enough_pods, held, in_favour, promote, settled, unalerted
 from tidegate.core.alerts import informed, lapses, noted
 from tidegate.core.approvals import answered
+from tidegate.core.autoscaling import kept_full, released
 from tidegate.core.begin import begin, first, parked, rejected, resting, unknown, up_to_date
 from tidegate.core.causes import alerted, cause, second_cause, time_left
 from tidegate.core.decision import Decision, Situation, handle
@@ -45,7 +46,8 @@ def ended(s: Situation) -> Decision | None:
         unconfirmed = waits.unconfirmed(s, verdict.message, since=verdict.at)
         if unconfirmed is not None:
             return unconfirmed
-    record = discarding(s, filed(s.record, rollout, verdict, s.now), rollout.canary)
+    record = kept_full(s.plan, filed(s.record, rollout, verdict, s.now), rollout)
+    record = discarding(s, record, rollout.canary)
     return s.go(record, verdict.reason, verdict.message)
 
 
@@ -171,14 +173,15 @@ TELLING: tuple[Rule, ...] = (deleting, foreign, unrouted, ended, alarmed, inform
 def decide(plan: Plan, record: Record, seen: Observed, *, rules: tuple[Rule, ...] = RULES) -> Decision:
     """What the record is to be now, and why. Total: every situation has an answer.
 
-    Where nothing else is to be written, a revision on its way out takes its next step. Other `rules` than these are for
+    Where nothing else is to be written, a revision on its way out takes its next step, and stable's autoscaler is let
+    loose some time after a rollout. Other `rules` than these are for
     those who may do less (`TELLING`), and for tests that want to see them missed.
     """
     wished = wished_revision(plan, record, asked_for(plan, record, seen), seen.preset)
     situation = Situation(plan=plan, record=record, seen=seen, wished=wished)
     decision = next(found for rule in rules if (found := rule(situation)) is not None)
     if decision.record == record and not plan.deleting:
-        decision = retire(situation, decision)
+        decision = released(situation, retire(situation, decision))
     return _woken(situation, decision)
 
 

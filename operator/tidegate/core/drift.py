@@ -30,7 +30,9 @@ LIST_KEYS: Mapping[str, tuple[tuple[tuple[str, Any], ...], ...]] = {
 #: Maps that are one value: a key more is another value.
 ATOMIC_MAPS = frozenset({"selector", "nodeSelector"})
 _QUANTITIES = frozenset({"limits", "requests"})
-_QUANTITY = frozenset({"sizeLimit", "divisor", "storage"})
+_QUANTITY = frozenset({"sizeLimit", "divisor", "storage", "averageValue"})
+#: Of an autoscaler's metric; elsewhere a `value` is a text.
+_TARGET = ("target", "value")
 _SUFFIXES = {
     "n": Decimal("1e-9"),
     "u": Decimal("1e-6"),
@@ -97,7 +99,7 @@ def _same(field: str, live: Any, desired: Any, parent: str = "") -> bool:
         return isinstance(live, Mapping) and _maps(field, live, desired)
     if isinstance(desired, list | tuple):
         return isinstance(live, list | tuple) and _lists(field, live, desired)
-    if parent in _QUANTITIES or field in _QUANTITY:
+    if parent in _QUANTITIES or field in _QUANTITY or (parent, field) == _TARGET:
         amount = quantity(desired)
         return amount == quantity(live) if amount is not None else bool(live == desired)
     # In Python True is 1; in JSON it isn't.

@@ -11,7 +11,7 @@ ROUTE_API_VERSION = f"{GATEWAY_GROUP}/v1"
 ROUTE_KIND = "HTTPRoute"
 #: People's words on steps and promotions.
 APPROVAL_KIND = "ModelApproval"
-#: Anybody's; looked at for the Deployments that they name, never written.
+#: Ours, and anybody's: those are looked at for the Deployments that they name, and never written.
 AUTOSCALER_KIND = "HorizontalPodAutoscaler"
 
 MANAGED_BY = "app.kubernetes.io/managed-by"

@@ -1,13 +1,14 @@
 """What has to stand in the cluster for each revision of a record. The route is in `core/httproute.py`."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+from tidegate.core.autoscaling import autoscaler
 from tidegate.core.diversion import Diversion
 from tidegate.core.frozen import CONTROLLER_REVISION, Frozen, frozen
 from tidegate.core.httproute import SERVICE_PORT
-from tidegate.core.labels import DIVERTED, MANAGED_BY, MANAGER, OWNER, REVISION, ROLE
+from tidegate.core.labels import AUTOSCALER_KIND, DIVERTED, MANAGED_BY, MANAGER, OWNER, REVISION, ROLE
 from tidegate.core.merge import plain
 from tidegate.core.ownership import owner_references
 from tidegate.core.plan import Plan
@@ -16,7 +17,7 @@ from tidegate.core.record import Record
 from tidegate.core.values import ObjectRef, Revision, Role
 
 #: The kinds of a revision's own objects, in the order in which they go: pods before the Service that names them.
-CHILD_KINDS = ("Deployment", "Service", "ConfigMap", CONTROLLER_REVISION)
+CHILD_KINDS = (AUTOSCALER_KIND, "Deployment", "Service", "ConfigMap", CONTROLLER_REVISION)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,8 +26,8 @@ class Known:
 
     `digests` are artifact digests that first pods computed. `sizes` are the replicas of the live Deployments: a
     revision on its way out keeps what it has, so that a reverted canary isn't scaled up for its funeral. `scaled` are
-    those whose size somebody's autoscaler decides. `diversions` are what live Services say that were taken off their
-    own pods.
+    those whose size an autoscaler of somebody else's decides. `diversions` are what live Services say that were taken
+    off their own pods.
     """
 
     frozen: Mapping[str, Frozen]
@@ -57,8 +58,29 @@ def revision_objects(plan: Plan, record: Record, known: Known, revision: Revisio
         frozen(kept, plan.ref),
         *([_digest(plan.ref, revision, digest)] if digest else []),
         _service(plan.ref, revision, role, diversion_for(record, revision, known.diversions)),
+        # First, so that it does not take away again what the Deployment is about to get.
+        *_autoscalers(plan, record, known, revision, replicas),
         _deployment(plan.ref, kept, role, replicas),
     ]
+
+
+def autoscaled(plan: Plan, record: Record, known: Known) -> frozenset[str]:
+    """The names of the revisions that have an autoscaler of ours: none where there is somebody else's.
+
+    Two for one Deployment would both be out of action, says Kubernetes.
+    """
+    names = {revision.name for revision in record.revisions()} if plan.serving.autoscaling is not None else set()
+    return frozenset(names - known.scaled)
+
+
+def _autoscalers(plan: Plan, record: Record, known: Known, revision: Revision, least: int) -> Iterator[dict[str, Any]]:
+    """The autoscaler of a revision that takes requests; that of one on its way out stays as it is until it goes."""
+    rollout, role = record.rollout, role_of(record, revision)
+    condemned = role is Role.CANARY and rollout is not None and rollout.verdict is not None
+    bounds = plan.serving.autoscaling
+    if bounds is None or role is Role.RETIRING or condemned or revision.name in known.scaled:
+        return
+    yield autoscaler(_metadata(plan.ref, revision, role), bounds, least)
 
 
 def role_of(record: Record, revision: Revision) -> Role:
@@ -85,13 +107,14 @@ def replicas_of(plan: Plan, record: Record, revision: Revision, sizes: Mapping[s
 
     Stable is always complete. A canary has what its next weight needs before it gets it, and never less than its
     present one needs; all of it where nothing serves yet or it goes straight to the end. One that leaves keeps what
-    it has (`sizes`, live replicas by revision name).
+    it has (`sizes`, live replicas by revision name). With autoscaling these are the least that its autoscaler may give
+    it, and stable, whose load leaves it in a rollout, keeps what it had when that began.
     """
     rollout = record.rollout
     base = rollout.full if rollout is not None else record.full
     full = plan.pods_for(100, base)
     if revision == record.stable:
-        return plan.pods_for(100, record.full)
+        return full if plan.serving.autoscaling is not None else plan.pods_for(100, record.full)
     if rollout is None or revision != rollout.canary:
         return _kept(sizes, revision, full)
     if record.stable is None or rollout.direct:

@@ -37,8 +37,8 @@ class RevisionFacts:
 
     `endpoints` counts ready endpoints by the pods' revision label, whichever Service lists them. `restarts` are the
     restart counts of the live (not deleted) pods by pod name, those above zero only; `exits` their ended containers.
-    `digest` is the artifact digest that the pods' init containers computed. `scaled` is the size that somebody's
-    autoscaler gives to the Deployment, None where there is none.
+    `digest` is the artifact digest that the pods' init containers computed. `scaled` is the size that an
+    autoscaler, whosever it is, gives to the Deployment, None where there is none.
 
     `own` counts the ready pods that the revision's Deployment calls its own; None where nobody asked it. Pods of an
     earlier Deployment of the same name serve on until the garbage collector finds them, seconds after it was deleted.

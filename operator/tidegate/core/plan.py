@@ -67,17 +67,29 @@ class MetricsFormat:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Autoscaling:
+    """The most pods that an autoscaler may give a revision, and by what; the least are `Serving.replicas`.
+
+    `metrics` are `MetricSpec`s of `autoscaling/v2` as plain JSON values.
+    """
+
+    most: int
+    metrics: tuple[Mapping[str, Any], ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Serving:
     """How a version is served.
 
     `canonical` is the user's own fields (runtime, resources, template, metrics) as plain JSON values: what the
-    revision's hash covers. `replicas` is not in it.
+    revision's hash covers. `replicas` and `autoscaling` are not in it.
     """
 
     runtime: Runtime
     replicas: int
     canonical: Mapping[str, Any]
     metrics: MetricsFormat | None = None
+    autoscaling: Autoscaling | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -206,9 +206,10 @@ Intent = Promotion | Discard
 class Record:
     """The whole memory of one object. Lists are bounded, newest last.
 
-    `full` is the `full` of the rollout that made stable what it is. `journal` is for the audit trail alone: no rule
-    reads it. `tried` is the version whose promotion is over and that the candidate pointer named all the same: it is
-    not tried again before that pointer has named something else.
+    `full` is the `full` of the rollout that made stable what it is. With autoscaling it is that of the last one, and
+    stable's least until its autoscaler knows the load that came back with the end of that (`core/autoscaling.py`).
+    `journal` is for the audit trail alone: no rule reads it. `tried` is the version whose promotion is over and that
+    the candidate pointer named all the same: it is not tried again before that pointer has named something else.
     """
 
     stable: Revision | None = None

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from tidegate.core.diversion import diversion_of
 from tidegate.core.drift import differs
-from tidegate.core.labels import revision_label
-from tidegate.core.manifests import CHILD_KINDS, Known, revision_objects
+from tidegate.core.labels import AUTOSCALER_KIND, revision_label
+from tidegate.core.manifests import CHILD_KINDS, Known, autoscaled, revision_objects
 from tidegate.core.ownership import owned_by
 from tidegate.core.plan import Plan
 from tidegate.core.record import Record
@@ -37,36 +37,40 @@ class Children:
             ClusterError: the first one that could not be applied; those before it are.
         """
         wanted = [o for revision in record.revisions() for o in revision_objects(plan, record, known, revision)]
+        leasts = {o["metadata"]["name"]: o["spec"]["minReplicas"] for o in wanted if o["kind"] == AUTOSCALER_KIND}
         edited: list[str] = []
         for manifest in wanted:
             kind, name = manifest["kind"], manifest["metadata"]["name"]
             live = self._world.get(kind, f"{plan.ref.namespace}/{name}")
             if kind == "Service" and live is not None and diversion_of(live) != known.diversions.get(name):
                 raise Conflict(f"Service {name} was diverted meanwhile")
-            scaled = kind == "Deployment" and name in known.scaled
-            meant = _sized(manifest, live) if scaled and live is not None else manifest
-            if await self._put_back(plan.ref, meant, live, scaled=scaled):
+            if kind == AUTOSCALER_KIND and live is not None and not owned_by(live, plan.ref):
+                continue  # the name is somebody else's
+            meant, size = manifest, (manifest.get("spec") or {}).get("replicas")
+            if kind == "Deployment" and live is not None and (name in known.scaled or plan.serving.autoscaling):
+                meant, size = _sized(manifest, live, leasts.get(name, 0)), leasts.get(name)
+            if await self._put_back(plan.ref, meant, live, size):
                 edited.append(f"{kind} {name}")
         return edited
 
-    async def _put_back(self, owner: ObjectRef, wanted: Manifest, live: Manifest | None, *, scaled: bool) -> bool:
+    async def _put_back(self, owner: ObjectRef, wanted: Manifest, live: Manifest | None, size: int | None) -> bool:
         """Apply an object where it has to be; whether it was as we mean it before."""
         kind, name = wanted["kind"], f"{wanted['metadata']['namespace']}/{wanted['metadata']['name']}"
         if live is not None and live["metadata"].get("deletionTimestamp"):
             return False  # it goes whatever is written into it; its end is told of, and then it is made anew
         settled = self._settled.get((kind, name))
         if live is not None and not differs(live, wanted):
-            if settled is None:
-                self._settled[(kind, name)] = _mark(wanted, live, scaled=scaled)
+            if settled is None or settled.size != size:
+                self._settled[(kind, name)] = _mark(wanted, live, size)
             return False
-        if live is not None and settled == _mark(wanted, live, scaled=scaled):
+        if live is not None and settled == _mark(wanted, live, size):
             return False
         if live is None and settled is not None:
             await owner_lives(self._cluster, owner)
         applied = await self._apply(kind, wanted, live)
         self._world.put(applied)
         # The API server may write a field in another way than it was given; asking again would change nothing.
-        self._settled[(kind, name)] = _mark(wanted, applied, scaled=scaled)
+        self._settled[(kind, name)] = _mark(wanted, applied, size)
         return settled is not None and settled.meant_alike(self._settled[(kind, name)])
 
     async def _apply(self, kind: str, wanted: Manifest, live: Manifest | None) -> Manifest:
@@ -86,17 +90,22 @@ class Children:
             self._world.drop(live) if newest is None else self._world.put(newest)
             raise
 
-    async def prune(self, snapshot: Snapshot, record: Record) -> None:
-        """Delete what belongs to revisions that the record does not know any more: pods before the Service."""
-        kept = {revision.name for revision in record.revisions()}
+    async def prune(self, snapshot: Snapshot, plan: Plan, record: Record) -> None:
+        """Delete what belongs to revisions that the record does not know any more: pods before the Service.
+
+        Of those that it knows, the autoscalers that nobody asks for any more.
+        """
+        revisions, scaled = {revision.name for revision in record.revisions()}, autoscaled(plan, record, snapshot.known)
         routed = set(snapshot.seen.route.weights) if snapshot.seen.route else set()
         running = {revision_label(pod) for pod in self._world.owned("Pod", snapshot.key)}
         for kind in CHILD_KINDS:
             for body in self._world.owned(kind, snapshot.key):
-                name = revision_label(body)
-                if name is None or name in kept or name in routed or not owned_by(body, snapshot.ref):
+                name, auto = revision_label(body), kind == AUTOSCALER_KIND
+                if name is None or name in (scaled if auto else revisions) or not owned_by(body, snapshot.ref):
                     continue
-                if kind != "Deployment" and name in running:
+                if name not in revisions and name in routed:
+                    continue
+                if name in running and not auto and kind != "Deployment":
                     continue
                 await self._delete(kind, body)
 
@@ -114,9 +123,12 @@ class Children:
             self._world.put(left)
 
 
-def _sized(wanted: Manifest, live: Manifest) -> Manifest:
-    """A Deployment with the size that its autoscaler gave it last; where it has another by now the apply conflicts."""
-    replicas = (live.get("spec") or {}).get("replicas", 1)
+def _sized(wanted: Manifest, live: Manifest, least: int) -> Manifest:
+    """A Deployment with the size that its autoscaler gave it last; where it has another by now the apply conflicts.
+
+    `least`: what one of ours may not go below; 0 where it is somebody else's.
+    """
+    replicas = max(least, (live.get("spec") or {}).get("replicas", 1))
     return {**wanted, "spec": {**wanted["spec"], "replicas": replicas}}
 
 
@@ -124,7 +136,7 @@ def _sized(wanted: Manifest, live: Manifest) -> Manifest:
 class _Mark:
     """What was meant of an object when it was last as it has to be, and the state that it then had.
 
-    `size` is None where somebody else decides it.
+    `size` is the least that it may have by our word, None where somebody else decides it.
     """
 
     meant: str
@@ -136,12 +148,20 @@ class _Mark:
         return self.meant == now.meant and now.size in {None, self.size}
 
 
-def _mark(wanted: Manifest, live: Manifest, *, scaled: bool) -> _Mark:
-    meta, spec = live["metadata"], dict(wanted.get("spec") or {})
-    size = spec.pop("replicas", None)
+def _mark(wanted: Manifest, live: Manifest, size: int | None) -> _Mark:
+    spec = dict(wanted.get("spec") or {})
+    spec.pop("replicas", None)
     content = json.dumps({**wanted, "spec": spec}, sort_keys=True, separators=(",", ":"))
     return _Mark(
         meant=hashlib.sha256(content.encode()).hexdigest(),
-        size=None if scaled else size,
-        state=f"{meta.get('uid')}/{meta.get('generation') or meta.get('resourceVersion')}",
+        size=size,
+        state=_state(live),
     )
+
+
+def _state(live: Manifest) -> str:
+    meta = live["metadata"]
+    if live["kind"] == AUTOSCALER_KIND:
+        # It has no generation, and with each word of its status another resourceVersion.
+        return f"{meta.get('uid')}/{json.dumps(live.get('spec'), sort_keys=True)}"
+    return f"{meta.get('uid')}/{meta.get('generation') or meta.get('resourceVersion')}"

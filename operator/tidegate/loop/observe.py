@@ -111,7 +111,7 @@ class Observer:
             errand=self._pointers.errand(key),
             route=route_facts(route, record) if route is not None else None,
             record=record,
-            revisions=self._revisions(key),
+            revisions=self._revisions(key, plan),
             evidence=self._evidence.judgement(key),
             preset=self._versions[plan.serving.runtime] if isinstance(plan, Plan) else "",
             actions=_actions(body),
@@ -206,12 +206,14 @@ class Observer:
         claiming = draft(plan) if isinstance(plan, Plan) else route
         return self._world.taken_by(claiming) if claiming is not None else None
 
-    def _revisions(self, key: str) -> Mapping[str, Any]:
+    def _revisions(self, key: str, plan: Plan | InvalidSpec) -> Mapping[str, Any]:
+        deployments = self._world.owned("Deployment", key)
+        autoscaled = isinstance(plan, Plan) and plan.serving.autoscaling is not None
         return facts_by_revision(
             pods=self._words.told(self._world.owned("Pod", key)),
             slices=self._world.owned("EndpointSlice", key),
-            deployments=self._world.owned("Deployment", key),
-            scaled=self._world.scaled(key),
+            deployments=deployments,
+            scaled={body["metadata"]["name"] for body in deployments} if autoscaled else self._world.scaled(key),
         )
 
     def _diversions(self, key: str, record: Record) -> dict[str, Diversion]:

@@ -128,7 +128,7 @@ class Reconciler:
         await self._statuses.show(now, plan, decision, audited=self._audited(now))
         if decision.reason is not Reason.NOT_POLLED_YET:
             # What an earlier process began to make for the version that is wanted is not in the record yet.
-            await self._children.prune(now, decision.record)
+            await self._children.prune(now, plan, decision.record)
         if failed is None:
             # What the record says of the registry is on the route by now.
             self._pointers.follow(snapshot.key, decision.record.intents())

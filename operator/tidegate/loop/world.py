@@ -76,12 +76,10 @@ class World:
             packed=self._pack(slim),
         )
         self._kept[kind][name] = kept
-        if kind == AUTOSCALER_KIND:
-            return self._scales(known, kept)
         if kind == ROUTE_KIND:
             self._claims.put(slim)
         self._own(known, kept)
-        return kept.concerns
+        return self._scales(known, kept) if kind == AUTOSCALER_KIND else kept.concerns
 
     def drop(self, body: Mapping[str, Any]) -> str | None:
         """Forget a deleted object; returns the key that it concerned."""
@@ -104,10 +102,8 @@ class World:
         del self._kept[kept.kind][kept.name]
         if kept.kind == ROUTE_KIND:
             self._claims.drop(*kept.name.split("/"))
-        if kept.kind == AUTOSCALER_KIND:
-            return self._scales(kept, None)
         self._own(kept, None)
-        return kept.concerns
+        return self._scales(kept, None) if kept.kind == AUTOSCALER_KIND else kept.concerns
 
     def get(self, kind: str, key: str) -> Manifest | None:
         """One object by `namespace/name`."""
@@ -127,21 +123,35 @@ class World:
         return self._claims.taken_by(route)
 
     def scaled(self, key: str) -> frozenset[str]:
-        """The names of the Deployments of one `ModelDeployment` whose size somebody's autoscaler decides."""
+        """The names of the Deployments of one `ModelDeployment` that an autoscaler of somebody else's sizes."""
         names = (kept.name for kept in self._owned.get(key, ()) if kept.kind == "Deployment")
         return frozenset(name.partition("/")[2] for name in names if self._scalers.get(name))
 
     def _scales(self, before: "Kept | None", after: "Kept | None") -> str | None:
-        """Keep which Deployments are scaled; the key that this concerns, None where nothing changed for anybody."""
-        was, is_ = (scaled_deployment(self._unpacked(kept)) if kept else None for kept in (before, after))
+        """Keep which Deployments others scale; the key that this concerns, None where nothing changed for anybody."""
+        was, is_ = (self._scaled_by(kept) if kept else None for kept in (before, after))
         if was == is_:
-            return None  # an autoscaler's status is written every few seconds
+            return self._ours(before, after)
         if before is not None and was is not None:
             self._scalers[was].discard(before.name)
         if after is not None and is_ is not None:
             self._scalers[is_].add(after.name)
         deployment = self._kept["Deployment"].get(is_ or was or "")
         return deployment.concerns if deployment is not None else None
+
+    def _scaled_by(self, kept: "Kept") -> str | None:
+        """The Deployment that an autoscaler of somebody else's scales."""
+        return scaled_deployment(self._unpacked(kept)) if kept.concerns is None else None
+
+    def _ours(self, before: "Kept | None", after: "Kept | None") -> str | None:
+        """Whom a change of an autoscaler of ours concerns: nobody, if it is that of its status, every few seconds."""
+        kept = after or before
+        same = before is not None and after is not None and self._meant(before) == self._meant(after)
+        return None if kept is None or same else kept.concerns
+
+    def _meant(self, kept: "Kept") -> Manifest:
+        body = self._unpacked(kept)
+        return {**body, "metadata": {**body["metadata"], "resourceVersion": ""}}
 
     def owned(self, kind: str, key: str) -> list[Manifest]:
         """The objects of a kind that carry the labels of one `ModelDeployment`."""
@@ -219,7 +229,14 @@ def _concerns(body: Mapping[str, Any]) -> str | None:
         name = approved_object(body)
         return sys.intern(f"{meta['namespace']}/{name}") if name else None
     owner = (meta.get("labels") or {}).get(OWNER)
+    if body["kind"] == AUTOSCALER_KIND and not _controlled(meta):
+        return None  # a copy of one of ours is somebody's
     return sys.intern(f"{meta['namespace']}/{owner}") if owner else None
+
+
+def _controlled(meta: Mapping[str, Any]) -> bool:
+    owners = meta.get("ownerReferences") or ()
+    return any(owner.get("kind") == KIND and owner.get("controller") for owner in owners)
 
 
 def _version(meta: Mapping[str, Any]) -> int | None:

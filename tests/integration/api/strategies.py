@@ -116,8 +116,21 @@ gateways = _some(
 _quantities = st.sampled_from([0, 1, -1, "1", "1.5Gi", "1e3", "1E", "500m", "+1", ".5", "1."]) | st.sampled_from(
     [1.5, True, "1 Gi", "1gi", ""]
 )
+_scalings = _some(
+    minReplicas=st.sampled_from([1, 2, 1000, 0]),
+    maxReplicas=st.sampled_from([1, 2, 1000, 1001]),
+    targetCPUUtilization=st.sampled_from([1, 80, 0]),
+    metrics=st.lists(
+        st.fixed_dictionaries(
+            {"type": _mostly("Resource Pods", "pods")},
+            optional={"resource": st.just({"name": "cpu"}), "pods": st.just({"metric": {"name": "a"}})},
+        ),
+        max_size=2,
+    ),
+)
 servings = _some(
     replicas=st.sampled_from([1, 2, 1000, 1001, 0]),
+    autoscaling=_scalings,
     runtime=_mostly("tidegate mlserver custom", "other"),
     metrics=st.sampled_from([CUSTOM["metrics"], {**CUSTOM["metrics"], "duration": {"metric": "latency"}}]),
     template=st.sampled_from([CUSTOM["template"], CUSTOM["template"], {}, {"spec": {}}, {"spec": {"containers": []}}]),

@@ -1,6 +1,7 @@
 """What the core renders, before the real API server with strict field validation."""
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,7 +14,7 @@ from tidegate.core.drift import differs
 from tidegate.core.frozen import Frozen, freeze, frozen_from
 from tidegate.core.httproute import reweighted, route
 from tidegate.core.manifests import Known, revision_objects
-from tidegate.core.plan import Plan, Runtime
+from tidegate.core.plan import Autoscaling, Plan, Runtime
 from tidegate.core.record import Record
 from tidegate.core.values import ObjectRef
 from tidegate.errors import Conflict, Refused
@@ -21,6 +22,26 @@ from tidegate.errors import Conflict, Refused
 pytestmark = pytest.mark.apiserver
 
 #: Much of what a user may say, in the words in which people say it.
+#: As a person may write quantities, and as the API server never does.
+AUTOSCALING = Autoscaling(
+    most=9,
+    metrics=(
+        {
+            "type": "ContainerResource",
+            "containerResource": {
+                "name": "cpu", "container": "model", "target": {"type": "Utilization", "averageUtilization": 70},
+            },
+        },
+        {"type": "Pods", "pods": {"metric": {"name": "a"}, "target": {"type": "AverageValue", "averageValue": 4}}},
+        {
+            "type": "External",
+            "external": {
+                "metric": {"name": "queue", "selector": {"matchLabels": {"a": "b"}}},
+                "target": {"type": "Value", "value": "10000m"},
+            },
+        },
+    ),
+)  # fmt: skip
 TALKATIVE: dict[str, Any] = {
     "resources": {"requests": {"cpu": "0.5", "memory": "1024Mi"}, "limits": {"cpu": 2, "memory": "2147483648"}},
     "template": {
@@ -87,6 +108,7 @@ WISHES = [
     pytest.param(Runtime.CUSTOM, CUSTOM, id="custom"),
     pytest.param(Runtime.TIDEGATE, TALKATIVE, id="tidegate, talkative"),
     pytest.param(Runtime.CUSTOM, TALKATIVE, id="custom, talkative"),
+    pytest.param(Runtime.TIDEGATE, {"autoscaling": AUTOSCALING}, id="tidegate, autoscaled"),
 ]
 ROUTES = [
     pytest.param({}, id="plain"),
@@ -115,7 +137,8 @@ def rendered(
     namespace: str, runtime: Runtime, fields: dict[str, Any], **kept: Any
 ) -> tuple[Plan, list[dict[str, Any]]]:
     ref = ObjectRef(namespace=namespace, name="fraud", uid="0b5e5f0e-5a39-4a4e-8f0c-7f7d4c1c3f10")
-    served = serving(runtime, **fields)
+    scaled = fields.get("autoscaling")
+    served = replace(serving(runtime, **{k: v for k, v in fields.items() if k != "autoscaling"}), autoscaling=scaled)
     wish = plan(ref=ref, serving=served, registry_secret="mlflow-login", **kept)
     which = revision(served=served)
     known = Known(

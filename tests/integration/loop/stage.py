@@ -358,7 +358,7 @@ class Stage:
         """Everything of other versions goes."""
         end = asyncio.get_running_loop().time() + self.LONG
         while True:
-            left = [body for kind in CHILD_KINDS for body in await self.hands.all(kind)]
+            left = [body for kind in CHILD_KINDS for body in await self.hands.all(kind) if _ours(body)]
             if {version_of(body["metadata"]["name"]) for body in left} == {version}:
                 return
             assert asyncio.get_running_loop().time() < end, [body["metadata"]["name"] for body in left]
@@ -375,6 +375,10 @@ class Stage:
         """Nothing that the books know of was wrong, and no request was lost."""
         assert self.books.wrong == [], "\n".join(self.books.wrong)
         assert not self.traffic.lost, self.traffic.lost
+
+
+def _ours(body: Manifest) -> bool:
+    return bool(body["metadata"].get("ownerReferences"))
 
 
 def _seconds(text: str) -> float:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from tests.unit.api.case import CUSTOM, Case, merge, right, wrong
+from tests.unit.api.cases_autoscaling import AUTOSCALED, NOT_AUTOSCALED
 from tests.unit.api.cases_guards import GUARDS
 
 
@@ -94,6 +95,7 @@ RIGHT = (
             }
         },
     ),
+    *AUTOSCALED,
     right("a container of one's own", {"serving": CUSTOM}),
     right(
         "a container of one's own with a histogram and a guard on it",
@@ -196,6 +198,7 @@ WRONG = (
     wrong("no replicas", "spec.serving.replicas", {"serving": {"replicas": 0}}),
     wrong("replicas as text", "spec.serving.replicas", {"serving": {"replicas": "3"}}),
     wrong("half a replica", "spec.serving.replicas", {"serving": {"replicas": 1.5}}),
+    *NOT_AUTOSCALED,
     wrong("metrics for a preset", "spec.serving.metrics", {"serving": {"metrics": CUSTOM["metrics"]}}),
     wrong("custom without metrics", "spec.serving.metrics", {"serving": merge(CUSTOM, {"metrics": None})}),
     wrong("custom without a template", "spec.serving.template", {"serving": merge(CUSTOM, {"template": None})}),

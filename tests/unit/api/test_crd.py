@@ -62,6 +62,9 @@ def test_kubectl_prints_what_people_look_for() -> None:
     assert names == ["Version", "Canary", "Weight", "Phase", "Ready", "Age"]
 
 
+OTHER_METRICS = ("resource", "containerResource", "object", "external")
+
+
 def test_conditions_can_be_written_one_by_one() -> None:
     assert FIELDS["status.conditions"]["x-kubernetes-list-map-keys"] == ["type"]
 
@@ -76,6 +79,8 @@ def test_the_full_example_has_every_field_of_the_spec_but_those_that_exclude_eac
         "spec.model.version",
         "spec.model.candidate.alias",
         "spec.model.candidate.onReject.removeAlias",
+        "spec.serving.replicas",
+        *(f"spec.serving.autoscaling.metrics[].{other}" for other in OTHER_METRICS),
         "spec.rollout.weights",
         "spec.rollout.weights[]",
         "spec.rollout.hold",
