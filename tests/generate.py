@@ -17,7 +17,9 @@ from prometheus_client.metrics import MetricWrapperBase
 from pydantic import SecretStr
 
 from tidegate.api import crd, kinds
-from tidegate.api.v1alpha1 import API_VERSION, KIND
+from tidegate.api.crd import Served
+from tidegate.api.served import SERVED
+from tidegate.api.v1alpha1 import API_VERSION, GROUP
 from tidegate.core.reasons import MEANING, Reason
 from tidegate.settings import NotifySettings, RegistrySettings, Settings
 from tidegate.telemetry import Metrics, ObjectGauge
@@ -36,9 +38,9 @@ class _Dumper(yaml.SafeDumper):
         super().increase_indent(flow, indentless=False)
 
 
-def definition() -> str:
-    """The CustomResourceDefinition."""
-    text = yaml.dump(crd.render(), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
+def definition(served: Served) -> str:
+    """The CustomResourceDefinition of a kind."""
+    text = yaml.dump(crd.render(served), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
     return f"# {NOTICE}\n{text}"
 
 
@@ -66,10 +68,11 @@ def plugin_schema() -> str:
     return text.replace("{\n ", "{ ", 1) + "\n"
 
 
-def api_reference() -> str:
-    """The reference of the resource's fields."""
-    schema = crd.render()["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
-    lines = [f"<!-- {NOTICE} -->", "", f"# {KIND}", "", f"`{API_VERSION}`, short name `mdep`. {schema['description']}"]
+def api_reference(served: Served) -> str:
+    """The reference of a kind's fields."""
+    schema = crd.render(served)["spec"]["versions"][0]["schema"]["openAPIV3Schema"]
+    about = f"`{API_VERSION}`, short name `{served.short}`. {schema['description']}"
+    lines = [f"<!-- {NOTICE} -->", "", f"# {served.kind}", "", about]
     for part in ("spec", "status"):
         lines += ["", f"## {part}", "", *_table(part, schema["properties"][part])]
     return "\n".join(lines) + "\n"
@@ -191,10 +194,13 @@ GENERATED: Mapping[str, Callable[[], str]] = {
         for folder in ("crds", "charts/tidegate/crds")
     },
     "docs/reference/governance.md": governance_reference,
-    "crds/tidegate.dev_modeldeployments.yaml": definition,
-    "charts/tidegate/crds/tidegate.dev_modeldeployments.yaml": definition,
+    **{
+        f"{folder}/{GROUP}_{served.plural}.yaml": partial(definition, served)
+        for served in SERVED
+        for folder in ("crds", "charts/tidegate/crds")
+    },
+    **{f"docs/reference/{served.singular}.md": partial(api_reference, served) for served in SERVED},
     "operator/tidegate/plugin/schema.json": plugin_schema,
-    "docs/reference/modeldeployment.md": api_reference,
     "docs/reference/reasons.md": reasons_reference,
     "docs/reference/settings.md": settings_reference,
     "docs/reference/metrics.md": metrics_reference,

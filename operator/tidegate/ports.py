@@ -1,7 +1,7 @@
 """What the loop needs of the outside, as small protocols. Each has a contract suite that fakes and real parts share."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
 
@@ -30,12 +30,33 @@ class Clock(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Login:
+    """Where a registry is and how one gets in. Equal ones are one registry, seen by one user.
+
+    `ca` is PEM text, None for the system's certificates. `declared`: by a `ModelRegistry`, not by the operator's own
+    environment; who reads a message must know which of them to mend.
+    """
+
+    uri: str
+    username: str | None = None
+    password: str | None = field(default=None, repr=False)
+    token: str | None = field(default=None, repr=False)
+    ca: str | None = field(default=None, repr=False)
+    workspace: str | None = None
+    declared: bool = False
+
+
 class Registry(Protocol):
     """An MLflow model registry. Never raises for what a registry can do wrong: it answers `Unavailable`."""
 
     @property
     def url(self) -> str:
-        """The tracking URI without credentials: part of every version's identity."""
+        """Its part of every version's identity: the tracking URI without credentials, `#` and a workspace, if any."""
+        ...
+
+    async def check(self) -> Unavailable | None:
+        """What is wrong with the registry itself, whatever is asked of it; None for nothing. One small request."""
         ...
 
     async def resolve(

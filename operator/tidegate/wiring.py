@@ -4,7 +4,7 @@ import asyncio
 import os
 import socket
 import uuid
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from tidegate.adapters.clock import SteadyClock
 from tidegate.adapters.cloudevents import CloudEvents
 from tidegate.adapters.kube import KubeCluster
 from tidegate.adapters.lease import KubeLease
-from tidegate.adapters.mlflow import MlflowRegistry
+from tidegate.adapters.mlflow import MlflowRegistry, login_from
 from tidegate.adapters.mlflow_writes import MlflowWriter
 from tidegate.adapters.pods import PodEvidence
 from tidegate.adapters.prometheus import HttpPrometheus, NoPrometheus
@@ -24,7 +24,7 @@ from tidegate.adapters.reviews import KubeReviews
 from tidegate.adapters.slack import Slack
 from tidegate.adapters.tokens import TokenFile
 from tidegate.core.election import Terms
-from tidegate.core.labels import KIND
+from tidegate.core.labels import KIND, REGISTRY_KIND
 from tidegate.core.presets import PresetConfig
 from tidegate.intake.alerts import AlertIntake, Doors
 from tidegate.intake.handlers import Intake
@@ -47,6 +47,7 @@ from tidegate.loop.pointers import PointerSaga
 from tidegate.loop.polled import PolledAlerts
 from tidegate.loop.queue import WorkQueue
 from tidegate.loop.reconcile import Reconciler
+from tidegate.loop.registries import Registries
 from tidegate.loop.registry import RegistryPoll
 from tidegate.loop.relist import Relister
 from tidegate.loop.reverts import RevertLane
@@ -64,6 +65,7 @@ from tidegate.ports import (
     Cluster,
     Evidence,
     Leases,
+    Login,
     Logs,
     Notifier,
     Prometheus,
@@ -95,6 +97,8 @@ class Operator:
         logs: Logs | None = None,
         notifiers: Sequence[Notifier] = (),
         trail: AuditTrail | None = None,
+        open_registry: Callable[[Login], Registry] = MlflowRegistry,
+        open_writer: Callable[[Login], RegistryWriter] = MlflowWriter,
     ) -> None:
         self.prometheus = prometheus or NoPrometheus()
         self.clock = clock
@@ -117,7 +121,17 @@ class Operator:
         self.poll = RegistryPoll(
             registry=registry, clock=clock, interval=settings.registry_interval, on_change=self._changed
         )
-        self.pointers = PointerSaga(writer, poll=self.poll, fence=self.fence, clock=clock, changed=self.queue.add)
+        self.registries = Registries(
+            own=self.poll,
+            own_writer=writer,
+            open=lambda login: MeteredRegistry(open_registry(login), self.metrics),
+            open_writer=open_writer,
+            cluster=leading,
+            world=self.world,
+            clock=clock,
+            on_change=self._changed,
+        )
+        self.pointers = PointerSaga(self.registries, fence=self.fence, clock=clock, changed=self.queue.add)
         self.evidence = EvidenceWatch(
             MeteredEvidence(evidence, self.metrics, source="pods"),
             MeteredPrometheus(self.prometheus, self.metrics),
@@ -131,7 +145,7 @@ class Operator:
         observer = Observer(
             world=self.world,
             clock=clock,
-            registry=self.poll,
+            registries=self.registries,
             evidence=self.evidence,
             presets=presets,
             alerts=inbox,
@@ -184,12 +198,11 @@ class Operator:
             routes=routes,
             plane=plane,
             statuses=statuses,
-            follower=Follower(evidence=self.evidence, registry=self.poll, world=self.world, words=self.words),
+            follower=Follower(evidence=self.evidence, registries=self.registries, world=self.world, words=self.words),
             reverts=self.reverts,
             announcer=announcer,
             audit=self.audit,
             queue=self.queue,
-            presets=presets,
             metrics=self.metrics,
             pointers=self.pointers,
         )
@@ -222,10 +235,18 @@ class Operator:
 
     def seen(self, kind: str, body: Mapping[str, Any]) -> None:
         """A watch told of an object."""
+        if kind == REGISTRY_KIND:
+            self.world.put({**body, "kind": kind})
+            self.registries.told(f"{body['metadata']['namespace']}/{body['metadata']['name']}")
+            return
         self._told(self.world.put({**body, "kind": kind}))
 
     def gone(self, kind: str, body: Mapping[str, Any]) -> None:
         """A watch told that an object was deleted."""
+        if kind == REGISTRY_KIND:
+            self.world.drop({**body, "kind": kind})
+            self.registries.told(f"{body['metadata']['namespace']}/{body['metadata']['name']}")
+            return
         self._told(self.world.drop({**body, "kind": kind}))
 
     def _told(self, key: str | None) -> None:
@@ -260,7 +281,7 @@ class Operator:
             self.look(key)
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self.poll.run())
+                group.create_task(self.registries.run())
                 group.create_task(self.pointers.run())
                 group.create_task(self.workers.run())
                 if self.polled is not None:
@@ -288,8 +309,7 @@ class Operator:
 async def run(settings: Settings) -> None:
     """Run one operator process until it is told to end."""
     access = Access(await find_identity())
-    registry = MlflowRegistry.from_environment(os.environ)
-    writer = MlflowWriter.from_environment(os.environ)
+    registry, writer = MlflowRegistry(login_from(os.environ)), MlflowWriter(login_from(os.environ))
     evidence = PodEvidence()
     prometheus = _prometheus(settings)
     cluster = KubeCluster(access, total=settings.api_timeout)

@@ -12,7 +12,7 @@ from tidegate.adapters.mlflow import RECHECK_EVERY, SINGLE_READS, MlflowRegistry
 from tidegate.core.plan import Pointer, PointerKind
 from tidegate.core.reasons import Reason
 from tidegate.core.values import Unavailable, VersionId
-from tidegate.ports import Registry
+from tidegate.ports import Login, Registry
 
 _NUMBERS = itertools.count(1)
 
@@ -53,7 +53,7 @@ async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
         yield Subject(registry=fake, edit=fake)
         return
     running: MlflowServer = request.getfixturevalue("server")
-    registry = MlflowRegistry(running.url, timeout=30)
+    registry = MlflowRegistry(Login(uri=running.url), timeout=30)
     yield Subject(registry=registry, edit=RegistryEditor(running))
     await registry.close()
 

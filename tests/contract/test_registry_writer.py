@@ -9,11 +9,12 @@ import pytest
 from tests.fakes.registry import FakeRegistry
 from tests.fixtures.mlflow import MlflowServer, RegistryEditor, mlflow_server
 
+from tidegate.adapters.mlflow import login_from
 from tidegate.adapters.mlflow_writes import MlflowWriter
 from tidegate.core.reasons import Reason
 from tidegate.core.registered import RegisteredModel, RegisteredVersion
 from tidegate.core.values import Unavailable
-from tidegate.ports import RegistryWriter
+from tidegate.ports import Login, RegistryWriter
 
 _NUMBERS = itertools.count(1)
 
@@ -52,7 +53,7 @@ async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
         yield Subject(writer=fake.writer, edit=fake)
         return
     running: MlflowServer = request.getfixturevalue("server")
-    writer = MlflowWriter(running.url, timeout=30)
+    writer = MlflowWriter(Login(uri=running.url), timeout=30)
     yield Subject(writer=writer, edit=RegistryEditor(running))
     await writer.close()
 
@@ -142,14 +143,14 @@ async def test_what_a_registry_does_not_take_is_said(subject: Subject, name: str
 
 
 async def test_nobody_there_is_an_answer() -> None:
-    writer = MlflowWriter("http://127.0.0.1:9", timeout=1)
+    writer = MlflowWriter(Login(uri="http://127.0.0.1:9"), timeout=1)
     assert _reason(await writer.set_tag("m", "1", "a", "b")) == Reason.REGISTRY_UNREACHABLE
     assert _reason(await writer.read("m")) == Reason.REGISTRY_UNREACHABLE
     await writer.close()
 
 
 async def test_no_registry_is_an_answer() -> None:
-    writer = MlflowWriter.from_environment({})
+    writer = MlflowWriter(login_from({}))
     assert writer.url == ""
     assert _reason(await writer.move("m", "1", "Production", archive=True)) == Reason.REGISTRY_NOT_CONFIGURED
     await writer.close()

@@ -20,8 +20,9 @@ from tidegate.ports import Manifest
 Key = tuple[str, str, str]
 Phase = Literal["before", "after"]
 _NO_GENERATION = frozenset(
-    {"Service", "ConfigMap", "Pod", "Lease", "Event", "ControllerRevision", "HorizontalPodAutoscaler"}
+    {"Service", "ConfigMap", "Secret", "Pod", "Lease", "Event", "ControllerRevision", "HorizontalPodAutoscaler"}
 )
+OWN_KINDS = frozenset({"ModelDeployment", "ModelApproval", "ModelRegistry", "HTTPRoute", "HorizontalPodAutoscaler"})
 _SET_BY_SERVER = frozenset({"uid", "resourceVersion", "generation", "creationTimestamp"})
 
 
@@ -110,7 +111,7 @@ class FakeCluster:
 
     async def list(self, kind: str, namespace: str | None) -> Sequence[Manifest]:
         await asyncio.sleep(0)
-        own = kind in {"ModelDeployment", "ModelApproval", "HTTPRoute", "HorizontalPodAutoscaler"}
+        own = kind in OWN_KINDS
         return [
             body
             for body in self.all(kind)

@@ -32,6 +32,7 @@ class FakeRegistry:
 
     def __init__(self, url: str = "http://mlflow.test") -> None:
         self.reads: list[tuple[Wish, ...]] = []
+        self.checks = 0
         self.hanging = False
         self._url = url
         self._models: dict[str, _Model] = {}
@@ -50,6 +51,13 @@ class FakeRegistry:
             self._released.clear()
             await self._released.wait()
         return {wish: self._failure or self._resolve(*wish) for wish in wishes}
+
+    async def check(self) -> Unavailable | None:
+        self.checks += 1
+        while self.hanging:
+            self._released.clear()
+            await self._released.wait()
+        return self._failure
 
     async def close(self) -> None:
         self.release()

@@ -13,6 +13,7 @@ from tidegate.core.plan import Pointer, PointerKind
 from tidegate.core.reasons import Reason
 from tidegate.core.values import Unavailable, VersionId
 from tidegate.loop.registry import RegistryPoll
+from tidegate.ports import Login
 
 CHAMPION = Pointer(kind=PointerKind.ALIAS, value="champion")
 
@@ -21,7 +22,7 @@ class Polled:
     """A poll of one alias at a server that the test starts and stops."""
 
     def __init__(self, url: str) -> None:
-        self.registry = MlflowRegistry(url)
+        self.registry = MlflowRegistry(Login(uri=url))
         self.changes = 0
         self.poll = RegistryPoll(self.registry, SteadyClock(), 0.2, on_change=self._changed)
         self.poll.want("ml/fraud", "fraud", CHAMPION)

@@ -59,6 +59,15 @@ class Registry:
     def __init__(self, answer: VersionId | Unavailable) -> None:
         self.answer = answer
 
+    def of(self, key: str, where: str | None) -> "Registry":
+        return self
+
+    def identity(self, where: str | None) -> None:
+        return None
+
+    def plan(self, where: str) -> None:
+        return None
+
     def want(self, *_: Any) -> None:
         """Nobody is asked."""
 
@@ -155,7 +164,7 @@ def observed(bodies: list[dict[str, Any]], *, said: Judgement | Unavailable = NO
     observer = Observer(
         world=world,
         clock=clock,
-        registry=registry,
+        registries=registry,
         evidence=watch,
         presets=PRESETS,
         alerts=AlertInbox(),
@@ -164,7 +173,7 @@ def observed(bodies: list[dict[str, Any]], *, said: Judgement | Unavailable = NO
     )
     snapshot = observer.snapshot(KEY)
     assert snapshot is not None
-    follower = Follower(evidence=watch, registry=registry, world=world, words=LastWords(None, print))
+    follower = Follower(evidence=watch, registries=registry, world=world, words=LastWords(None, print))
     if isinstance(snapshot.plan, Plan):
         follower.follow(KEY, snapshot.body, snapshot.plan, snapshot.seen.record, snapshot.known)
     for spec in evidence.specs:

@@ -15,6 +15,7 @@ from tidegate.adapters.mlflow import MlflowRegistry
 from tidegate.core.plan import Pointer, PointerKind
 from tidegate.core.reasons import Reason
 from tidegate.core.values import Unavailable, VersionId
+from tidegate.ports import Login
 
 __all__ = ["server"]
 
@@ -39,7 +40,7 @@ Answers = dict[tuple[str, Pointer], VersionId | Unavailable]
 
 @pytest.fixture(scope="module")
 def registry(server: Scripted) -> Iterator[MlflowRegistry]:
-    made = MlflowRegistry(f"http://127.0.0.1:{server.server_address[1]}", timeout=20)
+    made = MlflowRegistry(Login(uri=f"http://127.0.0.1:{server.server_address[1]}"), timeout=20)
     yield made
     asyncio.run(made.close())
 

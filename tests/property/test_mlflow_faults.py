@@ -14,6 +14,7 @@ from tidegate.adapters.mlflow_client import Client, Model
 from tidegate.adapters.mlflow_failures import LONGEST_WORDS, Access, RegistryFault, access, cleaned, refused
 from tidegate.core.reasons import Reason
 from tidegate.core.values import Unavailable
+from tidegate.ports import Login
 
 SECRETS = st.text(st.characters(exclude_categories=["Cs", "Cc", "Z"]), min_size=6, max_size=20).filter(
     lambda secret: "*" not in secret and "<" not in secret and ">" not in secret
@@ -46,7 +47,7 @@ def test_a_secret_at_the_edge_of_what_is_read_leaves_no_beginning_of_it(before: 
 @example("http://ann:pa ss@h:99999/", "", "")
 @example("http://[::1", "", "")
 def test_any_uri_is_an_access_or_says_why_not(uri: str, username: str, token: str) -> None:
-    read = access(uri, username or None, None, token or None)
+    read = access(Login(uri=uri, username=username or None, token=token or None))
     if isinstance(read, Unavailable):
         assert read.reason == Reason.REGISTRY_NOT_CONFIGURED
     else:
@@ -57,7 +58,7 @@ def test_any_uri_is_an_access_or_says_why_not(uri: str, username: str, token: st
 @given(SECRETS, st.sampled_from(["http", "https"]), st.booleans())
 @example("0/0000", "http", False)
 def test_a_password_in_a_uri_stays_out_of_its_url(secret: str, scheme: str, broken: bool) -> None:
-    read = access(f"{scheme}://ann:{secret}@mlflow.test{':x' if broken else ''}/p", None, None, None)
+    read = access(Login(uri=f"{scheme}://ann:{secret}@mlflow.test{':x' if broken else ''}/p"))
     assert secret not in (read.message if isinstance(read, Unavailable) else read.url)
 
 

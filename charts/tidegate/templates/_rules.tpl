@@ -1,17 +1,17 @@
 {{/*
-What the operator does, and nothing besides. No Secrets: credentials of pods are referred to, never read. No patch of a
-ModelDeployment itself: its spec belongs to people. No deletion of routes: they go with their owner, by the garbage
+What the operator does, and nothing besides. No Secrets here: credentials of pods are referred to, never read, and those
+of a ModelRegistry are granted one by one (templates/registrysecrets.yaml). No patch of a ModelDeployment itself: its spec belongs to people. No deletion of routes: they go with their owner, by the garbage
 collector.
 */}}
 {{- define "tidegate.rules" -}}
 - apiGroups: [tidegate.dev]
-  resources: [modeldeployments]
+  resources: [modeldeployments, modelregistries]
   verbs: [get, list, watch]
 - apiGroups: [tidegate.dev]
   resources: [modelapprovals]
   verbs: [get, list, watch]
 - apiGroups: [tidegate.dev]
-  resources: [modeldeployments/status]
+  resources: [modeldeployments/status, modelregistries/status]
   verbs: [patch]
 - apiGroups: [gateway.networking.k8s.io]
   resources: [httproutes]

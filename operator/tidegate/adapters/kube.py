@@ -22,7 +22,7 @@ FIELD_MANAGER = "tidegate"
 #: Objects in one page of a list: what a page takes in memory is never given back.
 PAGE = 50
 #: Kinds whose objects are all of interest; of the others, those with our label.
-_OWN_KINDS = frozenset({"ModelDeployment", "ModelApproval", "HTTPRoute", "HorizontalPodAutoscaler"})
+_OWN_KINDS = frozenset({"ModelDeployment", "ModelApproval", "ModelRegistry", "HTTPRoute", "HorizontalPodAutoscaler"})
 _APPLY = {"Content-Type": "application/apply-patch+yaml"}
 _JSON = {"Content-Type": "application/json"}
 _WORDS = 800
@@ -56,11 +56,13 @@ class Resource:
 RESOURCES: Mapping[str, Resource] = {
     "ModelDeployment": Resource(api_version="tidegate.dev/v1alpha1", plural="modeldeployments"),
     "ModelApproval": Resource(api_version="tidegate.dev/v1alpha1", plural="modelapprovals"),
+    "ModelRegistry": Resource(api_version="tidegate.dev/v1alpha1", plural="modelregistries"),
     "HTTPRoute": Resource(api_version="gateway.networking.k8s.io/v1", plural="httproutes"),
     "Deployment": Resource(api_version="apps/v1", plural="deployments"),
     "ControllerRevision": Resource(api_version="apps/v1", plural="controllerrevisions"),
     "Service": Resource(api_version="v1", plural="services"),
     "ConfigMap": Resource(api_version="v1", plural="configmaps"),
+    "Secret": Resource(api_version="v1", plural="secrets"),
     "Pod": Resource(api_version="v1", plural="pods"),
     "EndpointSlice": Resource(api_version="discovery.k8s.io/v1", plural="endpointslices"),
     "HorizontalPodAutoscaler": Resource(api_version="autoscaling/v2", plural="horizontalpodautoscalers"),

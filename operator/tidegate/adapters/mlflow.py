@@ -11,13 +11,14 @@ import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote_plus
 
 from tidegate.adapters.mlflow_failures import Access, RegistryFault, access, unreachable
 from tidegate.core.plan import Pointer, PointerKind
 from tidegate.core.reasons import Reason
 from tidegate.core.values import Unavailable, VersionId
+from tidegate.ports import Login
 
 if TYPE_CHECKING:
     from tidegate.adapters.mlflow_client import Client, Model, Version
@@ -41,30 +42,28 @@ _CONNECT_SECONDS = 2.0
 _GRACE_SECONDS = 1.0
 _PASS_SECONDS = 15.0
 #: These are about the server, whatever is asked of it: the other models of the same pass need not be asked for.
-_ABOUT_THE_SERVER = frozenset({Reason.REGISTRY_UNREACHABLE, Reason.REGISTRY_UNAUTHORIZED, Reason.REGISTRY_HOST_REFUSED})
+_ABOUT_THE_SERVER = frozenset(
+    {
+        Reason.REGISTRY_UNREACHABLE,
+        Reason.REGISTRY_DATABASE_DOWN,
+        Reason.REGISTRY_UNAUTHORIZED,
+        Reason.REGISTRY_HOST_REFUSED,
+        Reason.REGISTRY_NOT_TRUSTED,
+        Reason.WORKSPACE_NOT_FOUND,
+    }
+)
 
 
 class MlflowRegistry:
     """`ports.Registry` over MLflow.
 
     Args:
-        uri: The tracking URI, possibly with credentials in it; empty where nobody configured a registry.
-        username: `MLFLOW_TRACKING_USERNAME`.
-        password: `MLFLOW_TRACKING_PASSWORD`.
-        token: `MLFLOW_TRACKING_TOKEN`, used where there is no user name.
+        login: Where it is and how one gets in; with an empty URI where nobody configured a registry.
         timeout: Seconds that one request may take.
     """
 
-    def __init__(
-        self,
-        uri: str,
-        *,
-        username: str | None = None,
-        password: str | None = None,
-        token: str | None = None,
-        timeout: float = _REQUEST_SECONDS,
-    ) -> None:
-        self._access = access(uri, username, password, token)
+    def __init__(self, login: Login, *, timeout: float = _REQUEST_SECONDS) -> None:
+        self._access = access(login)
         self._timeout = timeout
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="registry")
         self._client: Client | None = None
@@ -72,20 +71,10 @@ class MlflowRegistry:
         self._ready: dict[VersionId, int] = {}
         self._no_filter_for = 0
 
-    @classmethod
-    def from_environment(cls, environment: Mapping[str, str]) -> Self:
-        """From the variables that MLflow's own clients read."""
-        return cls(
-            environment.get("MLFLOW_TRACKING_URI", ""),
-            username=environment.get("MLFLOW_TRACKING_USERNAME"),
-            password=environment.get("MLFLOW_TRACKING_PASSWORD"),
-            token=environment.get("MLFLOW_TRACKING_TOKEN"),
-        )
-
     @property
     def url(self) -> str:
-        """The tracking URI without credentials; empty where there is none that could be used."""
-        return self._access.url if isinstance(self._access, Access) else ""
+        """See the port; empty where there is none that could be used."""
+        return self._access.identity if isinstance(self._access, Access) else ""
 
     async def resolve(self, wishes: Sequence[Wish]) -> Mapping[Wish, VersionId | Unavailable]:
         """Read what each (model, pointer) names now. Takes at most about `_PASS_SECONDS`."""
@@ -100,6 +89,14 @@ class MlflowRegistry:
         distinct = list(dict.fromkeys(wishes))
         answers = await asyncio.gather(*(self._pointed(current, models[model], ptr) for model, ptr in distinct))
         return dict(zip(distinct, answers, strict=True))
+
+    async def check(self) -> Unavailable | None:
+        """See the port. Takes at most about `timeout`."""
+        if isinstance(self._access, Unavailable):
+            return self._access
+        client = await self._loaded(self._access)
+        answer = await _Pass(self._access, client, self._pool, self._timeout).ask(client.check)
+        return answer if isinstance(answer, Unavailable) else None
 
     async def close(self) -> None:
         """Let the threads go; one that still waits for an answer ends by its own deadline."""
@@ -231,6 +228,16 @@ class _Pass:
             found |= {name: model for name, model in models.items() if name in wanted}
             if token is None:
                 return
+
+
+def login_from(environment: Mapping[str, str]) -> Login:
+    """The operator's own registry, from the variables that MLflow's own clients read."""
+    return Login(
+        uri=environment.get("MLFLOW_TRACKING_URI", ""),
+        username=environment.get("MLFLOW_TRACKING_USERNAME"),
+        password=environment.get("MLFLOW_TRACKING_PASSWORD"),
+        token=environment.get("MLFLOW_TRACKING_TOKEN"),
+    )
 
 
 def filters(names: Iterable[str]) -> Iterator[str]:

@@ -5,11 +5,17 @@ call, in a thread. The client's own request function is used, but not its way of
 500s until their words are lost and follows redirects with the credentials.
 """
 
+import hashlib
 import json
+import os
 import re
+import ssl
+import tempfile
+import threading
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import requests
@@ -19,9 +25,18 @@ from mlflow.exceptions import MlflowException
 from mlflow.store.model_registry.rest_store import RestStore
 from mlflow.utils.proto_json_utils import parse_dict
 from mlflow.utils.rest_utils import MlflowHostCreds, http_request
+from mlflow.utils.workspace_utils import WORKSPACE_HEADER_NAME
 from urllib3.exceptions import NewConnectionError
 
-from tidegate.adapters.mlflow_failures import Access, RegistryFault, not_mlflow, refused, unreachable
+from tidegate.adapters.mlflow_failures import (
+    Access,
+    RegistryFault,
+    no_workspace,
+    not_mlflow,
+    refused,
+    unreachable,
+    untrusted,
+)
 from tidegate.core.reasons import Reason
 
 #: The largest page that MLflow hands out.
@@ -77,6 +92,10 @@ class Client:
             raise
         return self._model(found)
 
+    def check(self) -> None:
+        """The smallest search there is: it fails as everything fails that is asked of this server."""
+        self._store.search_registered_models(max_results=1)
+
     def version(self, model: str, number: str) -> Version:
         """`model-versions/get`. A soft-deleted version is not found."""
         try:
@@ -126,9 +145,14 @@ class _BoundedStore(RestStore):  # type: ignore[misc]  # mlflow ships no types, 
 
     def __init__(self, access: Access, *, timeout: float, connect: float) -> None:
         credentials = MlflowHostCreds(
-            access.url, username=access.username, password=access.password, token=access.token
+            access.url,
+            username=access.username,
+            password=access.password,
+            token=access.token,
+            server_cert_path=_certificates(access.ca) if access.ca else None,
         )
         super().__init__(lambda: credentials)
+        self._headers = {WORKSPACE_HEADER_NAME: access.workspace} if access.workspace else None
         self._access = access
         self._timeout = timeout
         self._connect = connect
@@ -144,6 +168,8 @@ class _BoundedStore(RestStore):  # type: ignore[misc]  # mlflow ships no types, 
         body = _json_object(text)
         if status != _OK:
             code, words = str((body or {}).get("error_code", "")), str((body or {}).get("message", text))
+            if self._access.workspace and (code == "FEATURE_DISABLED" or words.startswith("Workspace ")):
+                raise no_workspace(self._access, words)
             if code in {_NOT_FOUND, _INVALID, _BAD_REQUEST} and status < 500:  # noqa: PLR2004 (the class of server errors)
                 raise RegistryFault(Reason.REGISTRY_FAILING, self._access.clean(words), code=code)
             raise refused(self._access, status, code, words)
@@ -178,6 +204,7 @@ class _BoundedStore(RestStore):  # type: ignore[misc]  # mlflow ships no types, 
                 endpoint,
                 method,
                 **({"params": query} if method == "GET" else {"json": query}),
+                extra_headers=self._headers,
                 max_retries=0,
                 retry_codes=frozenset(),
                 raise_on_status=False,
@@ -201,17 +228,27 @@ class _BoundedStore(RestStore):  # type: ignore[misc]  # mlflow ships no types, 
         if late or isinstance(error, requests.Timeout):
             return unreachable(self._access, f"no answer within {self._timeout:g} s")
         if isinstance(error, requests.exceptions.SSLError):
-            return unreachable(self._access, f"TLS: {_words(root)}")
+            wrong = untrusted if isinstance(root, ssl.SSLCertVerificationError) else unreachable
+            return wrong(self._access, f"TLS: {_words(root)}")
         if isinstance(error, requests.exceptions.InvalidHeader):
             # Its words hold the header's value, which is the secret itself.
             return RegistryFault(
                 Reason.REGISTRY_NOT_CONFIGURED,
                 "the registry's credentials hold characters that can't be sent in a header (a line break?): correct "
-                "MLFLOW_TRACKING_USERNAME, _PASSWORD or _TOKEN",
+                f"{self._access.login_field}",
             )
         if isinstance(error, requests.exceptions.ContentDecodingError):
             return not_mlflow(self._access, "a body in another encoding than its header says")
         return unreachable(self._access, _words(root))
+
+
+def _certificates(pem: str) -> str:
+    """A file with these certificates, as requests wants it; named by its content, so that there is one for all."""
+    file = Path(tempfile.gettempdir()) / f"tidegate-ca-{hashlib.sha256(pem.encode()).hexdigest()[:16]}.pem"
+    fresh = file.with_suffix(f".{os.getpid()}.{threading.get_ident()}")
+    fresh.write_text(pem, encoding="utf-8")
+    fresh.replace(file)
+    return str(file)
 
 
 def _text(chunks: Iterable[bytes], deadline: float) -> str:

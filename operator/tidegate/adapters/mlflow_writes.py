@@ -2,15 +2,16 @@
 
 import asyncio
 import importlib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from tidegate.adapters.mlflow import quiet
 from tidegate.adapters.mlflow_failures import Access, RegistryFault, access, unreachable
 from tidegate.core.registered import RegisteredModel, RegisteredVersion
 from tidegate.core.values import Unavailable
+from tidegate.ports import Login
 
 if TYPE_CHECKING:
     from tidegate.adapters.mlflow_write_client import WritingClient
@@ -27,35 +28,17 @@ _PATIENCE = 3.0
 class MlflowWriter:
     """`ports.RegistryWriter` over MLflow. Takes the arguments of `MlflowRegistry`."""
 
-    def __init__(
-        self,
-        uri: str,
-        *,
-        username: str | None = None,
-        password: str | None = None,
-        token: str | None = None,
-        timeout: float = _REQUEST_SECONDS,
-    ) -> None:
-        self._access = access(uri, username, password, token)
+    def __init__(self, login: Login, *, timeout: float = _REQUEST_SECONDS) -> None:
+        self._access = access(login)
         self._timeout = timeout
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="registry-writes")
         self._client: WritingClient | None = None
         self._loading = asyncio.Lock()
 
-    @classmethod
-    def from_environment(cls, environment: Mapping[str, str]) -> Self:
-        """From the variables that MLflow's own clients read."""
-        return cls(
-            environment.get("MLFLOW_TRACKING_URI", ""),
-            username=environment.get("MLFLOW_TRACKING_USERNAME"),
-            password=environment.get("MLFLOW_TRACKING_PASSWORD"),
-            token=environment.get("MLFLOW_TRACKING_TOKEN"),
-        )
-
     @property
     def url(self) -> str:
-        """The tracking URI without credentials; empty where there is none that could be used."""
-        return self._access.url if isinstance(self._access, Access) else ""
+        """See `Registry.url`; empty where there is none that could be used."""
+        return self._access.identity if isinstance(self._access, Access) else ""
 
     async def read(self, model: str) -> RegisteredModel | Unavailable:
         """See the port."""

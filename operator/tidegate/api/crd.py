@@ -1,6 +1,7 @@
-"""The CRD, rendered from the models: a structural schema with descriptions, defaults, bounds and CEL rules."""
+"""The CRDs, rendered from the models: structural schemas with descriptions, defaults, bounds and CEL rules."""
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from pydantic import BaseModel, TypeAdapter
@@ -31,6 +32,28 @@ _KEPT = frozenset(
         REMEDY,
     }
 )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Served:
+    """One kind of `tidegate.dev/v1alpha1`.
+
+    `whole` describes the object in its docstring; `name` is the (annotated) type of its name. `columns` are what
+    kubectl prints: (name, type, path, description, priority).
+    """
+
+    kind: str
+    plural: str
+    singular: str
+    short: str
+    whole: type[BaseModel]
+    name: Any
+    spec: type[BaseModel]
+    status: type[BaseModel]
+    columns: tuple[tuple[str, str, str, str, int], ...]
+    categories: tuple[str, ...] = ("tidegate",)
+
+
 _COLUMNS = (
     ("Version", "string", ".status.version", "Number of the model version that serves", 0),
     ("Canary", "string", ".status.canary", "Number of the model version that is being rolled out", 0),
@@ -42,36 +65,53 @@ _COLUMNS = (
 )
 
 
-def render() -> dict[str, Any]:
-    """Return the CustomResourceDefinition of ModelDeployment as JSON values."""
+MODEL_DEPLOYMENT = Served(
+    kind=KIND,
+    plural=PLURAL,
+    singular=SINGULAR,
+    short=SHORT,
+    whole=ModelDeployment,
+    name=DeploymentName,
+    spec=Spec,
+    status=Status,
+    columns=_COLUMNS,
+    categories=("all", "tidegate"),
+)
+
+
+def render(served: Served = MODEL_DEPLOYMENT) -> dict[str, Any]:
+    """Return the CustomResourceDefinition of a kind as JSON values."""
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{PLURAL}.{GROUP}"},
+        "metadata": {"name": f"{served.plural}.{GROUP}"},
         "spec": {
             "group": GROUP,
             "names": {
-                "kind": KIND,
-                "listKind": f"{KIND}List",
-                "plural": PLURAL,
-                "singular": SINGULAR,
-                "shortNames": [SHORT],
-                "categories": ["all", "tidegate"],
+                "kind": served.kind,
+                "listKind": f"{served.kind}List",
+                "plural": served.plural,
+                "singular": served.singular,
+                "shortNames": [served.short],
+                "categories": list(served.categories),
             },
             "scope": "Namespaced",
-            "versions": [_version()],
+            "versions": [_version(served)],
         },
     }
 
 
 def render_schema() -> dict[str, Any]:
-    """Return the schema of apiVersion to spec with the remedies of its texts, for who checks without an API server."""
-    root = _root()
+    """Return a ModelDeployment's schema of apiVersion to spec with the remedies of its texts.
+
+    It is for who checks without an API server.
+    """
+    root = _root(MODEL_DEPLOYMENT)
     del root["properties"]["status"]
     return root
 
 
-def _version() -> dict[str, Any]:
+def _version(served: Served) -> dict[str, Any]:
     return {
         "name": VERSION,
         "served": True,
@@ -80,9 +120,9 @@ def _version() -> dict[str, Any]:
         "additionalPrinterColumns": [
             {"name": name, "type": kind, "jsonPath": path, "description": text}
             | ({"priority": priority} if priority else {})
-            for name, kind, path, text, priority in _COLUMNS
+            for name, kind, path, text, priority in served.columns
         ],
-        "schema": {"openAPIV3Schema": _without_remedies(_root())},
+        "schema": {"openAPIV3Schema": _without_remedies(_root(served))},
     }
 
 
@@ -94,19 +134,19 @@ def _without_remedies(part: Any) -> Any:
     return part
 
 
-def _root() -> dict[str, Any]:
-    name = structural(TypeAdapter(DeploymentName).json_schema())
+def _root(served: Served) -> dict[str, Any]:
+    name = structural(TypeAdapter(served.name).json_schema())
     return {
         "type": "object",
-        "description": _flowing(ModelDeployment.__doc__ or ""),
+        "description": _flowing(served.whole.__doc__ or ""),
         "required": ["spec"],
         "properties": {
             "apiVersion": {"type": "string"},
             "kind": {"type": "string"},
             "metadata": {"type": "object", "properties": {"name": name}},
-            "spec": schema_of(Spec),
+            "spec": schema_of(served.spec),
             # An object that nobody has looked at yet must not be taken for ready (kstatus).
-            "status": schema_of(Status) | {"default": {"observedGeneration": -1}},
+            "status": schema_of(served.status) | {"default": {"observedGeneration": -1}},
         },
     }
 

@@ -1,19 +1,18 @@
 """From an object as the API server keeps it to a `Plan`, or to findings that a person can act on."""
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
 
 from tidegate.api import autoscaling as wire_autoscaling
 from tidegate.api import guards as wire_guards
 from tidegate.api import spec as wire_spec
+from tidegate.api.findings import findings
 from tidegate.api.scalars import seconds, share
 from tidegate.api.serving import CONTAINER
 from tidegate.api.spec import Model, Spec, can_feed
-from tidegate.api.v1alpha1 import Metadata, ModelDeployment
+from tidegate.api.v1alpha1 import KIND, Metadata, ModelDeployment
 from tidegate.core.guards import Absolute, Guard, Increase, Kind, Mode, Ratio
 from tidegate.core.plan import (
     AlertGuard,
@@ -54,7 +53,7 @@ def parse(body: Mapping[str, Any]) -> Plan:
     try:
         wanted = ModelDeployment.model_validate(body)
     except ValidationError as error:
-        raise InvalidSpec(tuple(_findings(error))) from error
+        raise InvalidSpec(tuple(findings(error, KIND))) from error
     return _plan(wanted.metadata, wanted.spec)
 
 
@@ -65,7 +64,8 @@ def _plan(metadata: Metadata, spec: Spec) -> Plan:
         model=spec.model.name,
         pointer=_pointer(spec.model),
         candidate=_candidate(spec.model.candidate),
-        registry_secret=spec.model.registry.secret_ref.name if spec.model.registry else None,
+        registry=_registry(metadata, spec.model),
+        registry_secret=access.secret_ref.name if (access := spec.model.registry) and access.secret_ref else None,
         serving=_serving(spec),
         gateway=_gateway(spec),
         steps=tuple(Step(weight=weight, hold=hold, approval=asks) for weight, hold, asks in spec.rollout.plan()),
@@ -82,6 +82,11 @@ def _plan(metadata: Metadata, spec: Spec) -> Plan:
         paused=spec.paused,
         deleting=metadata.deletion_timestamp is not None,
     )
+
+
+def _registry(metadata: Metadata, model: Model) -> str | None:
+    named = model.registry.name if model.registry else None
+    return f"{metadata.namespace}/{named}" if named else None
 
 
 def _pointer(model: Model) -> Pointer:
@@ -236,29 +241,3 @@ def _alerts(asked: wire_guards.Guards) -> AlertGuard:
 
 def _guard(asked: wire_guards.Guards, mode: str | None, **fields: Any) -> Guard:
     return Guard(mode=Mode(mode or asked.mode), min_requests=asked.min_requests, **fields)
-
-
-def _findings(error: ValidationError) -> Iterator[tuple[str, str]]:
-    for detail in error.errors(include_url=False):
-        at = _path(detail["loc"])
-        for field, message in detail.get("ctx", {}).get("findings", [("", _message(detail))]):
-            yield (f"{at}.{field}" if field[:1] not in {"", "["} else f"{at}{field}", message)
-
-
-def _path(location: tuple[int | str, ...]) -> str:
-    """Write a location as the API server does: `spec.rollout.steps[1].weight`."""
-    path = ""
-    for part in location:
-        path += f"[{part}]" if isinstance(part, int) else f".{part}" if path else part
-    return path
-
-
-def _message(detail: ErrorDetails) -> str:
-    match detail["type"]:
-        case "missing":
-            return "is required"
-        case "extra_forbidden":
-            return "is no field of ModelDeployment v1alpha1: remove it, or look for a typing error"
-        case _:
-            said = re.sub(r"^(Input|List|Dictionary|String) should", "must", detail["msg"])
-            return said.replace(" after validation", "")

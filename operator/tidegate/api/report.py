@@ -39,7 +39,7 @@ def render_status(
         version=record.stable.version.number if record.stable else None,
         canary=rollout.canary.version.number if rollout else None,
         weight=rollout.weight if rollout else None,
-        conditions=_conditions(report.conditions, report.generation, previous, now),
+        conditions=conditions_of(report.conditions, report.generation, previous, now),
         stable=_stable(record.stable) if record.stable else None,
         rollout=_rollout(rollout, report) if rollout else None,
         weights=_weights(report.weights) if report.weights is not None else None,
@@ -94,7 +94,7 @@ def render_failure(
         wire.Status(
             observed_generation=generation,
             phase=Phase.STALLED,
-            conditions=_conditions(told, generation, kept, now),
+            conditions=conditions_of(told, generation, kept, now),
             audited=audited,
         )
     )
@@ -130,9 +130,10 @@ def _dump(status: wire.Status) -> dict[str, Any]:
     return _dump_part(status)
 
 
-def _conditions(
+def conditions_of(
     told: Sequence[Condition], generation: int, previous: Mapping[str, Any] | None, now: float
 ) -> list[wire.Condition]:
+    """Conditions on the wire; those whose status is as `previous` has it keep their transition time."""
     before = {old["type"]: old for old in (previous or {}).get("conditions", [])}
     conditions = []
     for condition in told:

@@ -66,11 +66,21 @@ class RegistrySecret(Wire):
 
 
 class RegistryAccess(Wire):
-    """How the pods get at the registry's artifacts."""
+    """Which registry is asked, and how the pods get at its artifacts."""
 
-    secret_ref: RegistrySecret
+    rules = (
+        Rule(
+            cel="has(self.name) || has(self.secretRef)",
+            holds=lambda registry: registry.name is not None or registry.secret_ref is not None,
+            message="name a ModelRegistry, or a secretRef for the pods; or leave registry out",
+        ),
+    )
+    name: ObjectName | None = None
+    """Name of a ModelRegistry of this namespace; absent: the registry of the operator's own environment."""
+    secret_ref: RegistrySecret | None = None
     """Secret whose keys (MLFLOW_TRACKING_USERNAME, _PASSWORD, _TOKEN, AWS_ACCESS_KEY_ID and the like) the pods get as
-    environment. It is referred to, never copied, and changing it starts no rollout."""
+    environment; absent: the Secret of the ModelRegistry, if that names one. It is referred to, never copied, and
+    changing it starts no rollout."""
 
 
 class Rejected(Wire):
@@ -163,7 +173,7 @@ class Model(Wire):
     """A second pointer, whose version is tried while the first one's serves. A finished rollout moves the first pointer
     in the registry: the alias is set and the candidate's removed, or the stage changed and the old version archived."""
     registry: RegistryAccess | None = None
-    """How the pods get at the registry; absent: without credentials."""
+    """Which registry is asked; absent: the operator's own, and the pods get no credentials."""
 
 
 def can_feed(spec: "Spec", kind: Kind) -> bool:

@@ -177,7 +177,7 @@ def decide(plan: Plan, record: Record, seen: Observed, *, rules: tuple[Rule, ...
     loose some time after a rollout. Other `rules` than these are for
     those who may do less (`TELLING`), and for tests that want to see them missed.
     """
-    wished = wished_revision(plan, record, asked_for(plan, record, seen), seen.preset)
+    wished = wished_revision(plan, record, asked_for(plan, record, seen), seen.preset, seen.registry)
     situation = Situation(plan=plan, record=record, seen=seen, wished=wished)
     decision = next(found for rule in rules if (found := rule(situation)) is not None)
     if decision.record == record and not plan.deleting:

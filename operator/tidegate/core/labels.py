@@ -6,6 +6,7 @@ from typing import Any
 GROUP = "tidegate.dev"
 API_VERSION = f"{GROUP}/v1alpha1"
 KIND = "ModelDeployment"
+REGISTRY_KIND = "ModelRegistry"
 GATEWAY_GROUP = "gateway.networking.k8s.io"
 ROUTE_API_VERSION = f"{GATEWAY_GROUP}/v1"
 ROUTE_KIND = "HTTPRoute"

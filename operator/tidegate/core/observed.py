@@ -127,6 +127,7 @@ class Observed:
     `diverted` are the revisions whose Service selects another's pods, with that other one's name. `approvals` are
     people's words on steps by attempt, as in `7/2`; without `governed` nobody vouches for whose they are, and there are
     none.
+    `registry` is the identity of the registry that is asked, None where it is not known.
     """
 
     now: float
@@ -145,6 +146,7 @@ class Observed:
     errand: Errand | None = None
     approvals: Mapping[str, tuple[Approval, ...]] = field(default_factory=dict)
     governed: bool = True
+    registry: str | None = None
 
     def of(self, revision: str) -> RevisionFacts:
         """A revision's facts; nothing at all where nobody has seen a pod of it."""

@@ -130,7 +130,12 @@ class AlertGuard:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """One object's wish. All times in seconds. `revoke_reverts`: a refused step sends everything back."""
+    """One object's wish. All times in seconds.
+
+    `registry` is the `ModelRegistry` (`namespace/name`) that is asked, None for the operator's own. `registry_secret`
+    names the Secret that pods get in place of that registry's. `revoke_reverts`: a refused step sends everything
+    back.
+    """
 
     ref: ObjectRef
     generation: int
@@ -151,6 +156,7 @@ class Plan:
     alerts: AlertGuard = AlertGuard()
     candidate: Candidate | None = None
     revoke_reverts: bool = False
+    registry: str | None = None
     paused: bool = False
     deleting: bool = False
 

@@ -33,7 +33,7 @@ def empty(reading: VersionId | Unavailable | None) -> bool:
 def first_pointer(plan: Plan, record: Record, seen: Observed) -> VersionId | Unavailable:
     """What the first pointer asks for: where it waits to be moved, what it is to be moved to."""
     pending = record.promotion
-    if pending is None or not _still(plan, pending):
+    if pending is None or not _still(plan, pending, seen):
         return seen.wanted
     waits = empty(seen.wanted) if isinstance(seen.wanted, Unavailable) else seen.wanted.number == pending.before
     return pending.version if waits else seen.wanted
@@ -87,8 +87,10 @@ def _serves(plan: Plan, record: Record, version: VersionId) -> bool:
     return stable is not None and (stable.version, stable.serving) == (version, serving_digest(plan.serving))
 
 
-def _still(plan: Plan, intent: Intent) -> bool:
-    """Whether the plan still has the pointers that an intent is about."""
+def _still(plan: Plan, intent: Intent, seen: Observed) -> bool:
+    """Whether the plan still has the pointers that an intent is about, in the registry that it is about."""
+    if seen.registry not in {None, intent.version.registry}:
+        return False
     if plan.candidate is None or intent.candidate != plan.candidate.pointer or plan.model != intent.version.model:
         return False
     return isinstance(intent, Discard) or intent.pointer == plan.pointer
@@ -129,7 +131,7 @@ def pointing(s: Situation) -> Decision | None:
         return None
     intent, errand = intents[0], s.seen.errand
     number = intent.version.number
-    if not _still(s.plan, intent):
+    if not _still(s.plan, intent, s.seen):
         message = f"spec.model names other pointers now: those of version {number} are left as they are"
         return s.go(_without(s.record, intent), Reason.POINTER_MOVED, message)
     if errand is None or errand.intent != intent or errand.failed is not None:
@@ -175,7 +177,14 @@ def unpointed(s: Situation) -> Decision | None:
 
 
 #: Reasons of the registry that say «not now» rather than «no».
-PASSING = frozenset({Reason.NOT_POLLED_YET, Reason.REGISTRY_UNREACHABLE, Reason.REGISTRY_FAILING})
+PASSING = frozenset(
+    {
+        Reason.NOT_POLLED_YET,
+        Reason.REGISTRY_UNREACHABLE,
+        Reason.REGISTRY_FAILING,
+        Reason.REGISTRY_DATABASE_DOWN,
+    }
+)
 
 
 def _without(record: Record, intent: Intent) -> Record:

@@ -5,13 +5,13 @@ once: `core/frozen.py` keeps it.
 """
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
 
 from tidegate.core.labels import MANAGED_BY, MANAGER, MODEL, OWNER, REVISION, VERSION
 from tidegate.core.merge import merged, plain
+from tidegate.core.modelregistry import RegistryPlan
 from tidegate.core.plan import Plan, Runtime
 from tidegate.core.values import Revision, safe_hash
 
@@ -24,10 +24,14 @@ PORT = "http"
 #: The key of a revision's ConfigMap that holds the artifact digest its first pod computed.
 DIGEST_KEY = "digest"
 
+#: The keys of a registry's Secret; the names of MLflow's own variables do as well.
+LOGIN_KEYS = ("username", "password", "token")
+
 _HTTP_PORT = 8080
 _MLSERVER_METRICS_PORT = 8082
 _MODELS = "/models"
 _MODEL_DIR = f"{_MODELS}/model"
+_CA, _CA_DIR = "registry-ca", "/etc/tidegate/registry"
 _USER = 65532
 #: Seconds between the end of a pod's endpoint and the server's own drain: what gateways take to learn of it.
 _PRE_STOP = 5
@@ -43,18 +47,19 @@ class PresetConfig:
     """What the operator's installation settles for all pods.
 
     `tracking_uri` is the registry as seen from pods. `runtime_image` holds `tidegate_runtime`; it is the init
-    container of the `mlserver` preset too.
+    container of the `mlserver` preset too. `registry` is the `ModelRegistry` in the place of the operator's own.
     """
 
     runtime_image: str
     mlserver_image: str
     tracking_uri: str
     image_pull_policy: str = "IfNotPresent"
+    registry: RegistryPlan | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Subject:
-    """Whom a template is rendered for. `secret` names the Secret with the registry's credentials for pods."""
+    """Whom a template is rendered for. `secret` names a Secret whose keys pods get as environment."""
 
     model: str
     number: str
@@ -112,12 +117,12 @@ def template_of(plan: Plan, revision: Revision, config: PresetConfig) -> dict[st
 def preset(runtime: Runtime, subject: Subject, config: PresetConfig) -> dict[str, Any]:
     """What a runtime brings by itself, without anything of the user's."""
     if runtime is Runtime.CUSTOM:
-        return _pod([], _custom(subject, config))
+        return _pod([], _custom(subject, config), config)
     server = _tidegate if runtime is Runtime.TIDEGATE else _mlserver
-    return _pod([_downloads(subject, config)], server(subject, config))
+    return _pod([_downloads(subject, config)], server(subject, config), config)
 
 
-def _pod(before: list[dict[str, Any]], model: dict[str, Any]) -> dict[str, Any]:
+def _pod(before: list[dict[str, Any]], model: dict[str, Any], config: PresetConfig) -> dict[str, Any]:
     return {
         "metadata": {},
         "spec": {
@@ -133,7 +138,7 @@ def _pod(before: list[dict[str, Any]], model: dict[str, Any]) -> dict[str, Any]:
             },
             **({"initContainers": before} if before else {}),
             "containers": [model],
-            "volumes": [{"name": "models", "emptyDir": {}}, {"name": "tmp", "emptyDir": {}}],
+            "volumes": [{"name": "models", "emptyDir": {}}, {"name": "tmp", "emptyDir": {}}, *_authority(config)],
         },
     }
 
@@ -151,19 +156,22 @@ def _container(name: str, config: PresetConfig, *, image: str | None, models_rea
             "capabilities": {"drop": ["ALL"]},
         },
         "resources": {"requests": {"cpu": "100m", "memory": "256Mi"}},
-        "volumeMounts": [
-            {"name": "models", "mountPath": _MODELS, **({"readOnly": True} if models_read_only else {})},
-            {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - a volume of the pod's own
-        ],
+        "volumeMounts": _mounts(models_read_only=models_read_only),
     }
+
+
+def _mounts(*, models_read_only: bool) -> list[dict[str, Any]]:
+    return [
+        {"name": "models", "mountPath": _MODELS, **({"readOnly": True} if models_read_only else {})},
+        {"name": "tmp", "mountPath": "/tmp"},  # noqa: S108 - a volume of the pod's own
+    ]
 
 
 def _downloads(subject: Subject, config: PresetConfig) -> dict[str, Any]:
     return {
         **_container(DOWNLOAD, config, image=config.runtime_image, models_read_only=False),
         "command": ["python", "-m", "tidegate_runtime", "download"],
-        "env": [*_identity(subject), *_registry(subject, config)],
-        **_credentials(subject),
+        **_reading(subject, config),
     }
 
 
@@ -213,12 +221,13 @@ def _mlserver(subject: Subject, config: PresetConfig) -> dict[str, Any]:
 
 def _custom(subject: Subject, config: PresetConfig) -> dict[str, Any]:
     # The image is the user's to give; a server that listens is the least that readiness can mean.
+    reading = _reading(subject, config)
     port = {"tcpSocket": {"port": PORT}, "periodSeconds": 2, "timeoutSeconds": 5, "failureThreshold": _UNREADY}
     return {
         **_container(CONTAINER, config, image=None, models_read_only=False),
         **_serving(_HTTP_PORT),
-        "env": [*_identity(subject), *_registry(subject, config), _variable("TIDEGATE_PORT", str(_HTTP_PORT))],
-        **_credentials(subject),
+        **reading,
+        "env": [*reading["env"], _variable("TIDEGATE_PORT", str(_HTTP_PORT))],
         "readinessProbe": port,
     }
 
@@ -235,15 +244,42 @@ def _identity(subject: Subject) -> list[dict[str, Any]]:
 
 def _registry(subject: Subject, config: PresetConfig) -> list[dict[str, Any]]:
     digest = {"name": subject.revision, "key": DIGEST_KEY, "optional": True}
+    own = config.registry
     return [
-        _variable("MLFLOW_TRACKING_URI", config.tracking_uri),
+        _variable("MLFLOW_TRACKING_URI", own.url if own else config.tracking_uri),
+        *([_variable("MLFLOW_WORKSPACE", own.workspace)] if own and own.workspace else []),
+        *([_variable("MLFLOW_TRACKING_SERVER_CERT_PATH", f"{_CA_DIR}/{own.ca.key}")] if own and own.ca else []),
         {"name": "TIDEGATE_MODEL_DIGEST", "valueFrom": {"configMapKeyRef": digest}},
     ]
 
 
-def _credentials(subject: Subject) -> Mapping[str, Any]:
-    """The Secret's keys as environment: a reference, never a copy. Only where the registry is read."""
-    return {"envFrom": [{"secretRef": {"name": subject.secret}}]} if subject.secret else {}
+def _reading(subject: Subject, config: PresetConfig) -> dict[str, Any]:
+    """What a container needs that reads the registry. Secrets by reference, never as a copy."""
+    own = config.registry
+    secret = subject.secret or (own.secret if own else None)
+    # A Secret of Kubernetes' own type for logins names its keys otherwise than MLflow does.
+    named = {f"MLFLOW_TRACKING_{key.upper()}": key for key in LOGIN_KEYS} if secret and not subject.secret else {}
+    logins = [
+        {"name": variable, "valueFrom": {"secretKeyRef": {"name": secret, "key": key, "optional": True}}}
+        for variable, key in named.items()
+    ]
+    mounted = {"name": _CA, "mountPath": _CA_DIR, "readOnly": True}
+    return {
+        "env": [*_identity(subject), *_registry(subject, config), *logins],
+        **({"envFrom": [{"secretRef": {"name": secret}}]} if secret else {}),
+        **({"volumeMounts": [*_mounts(models_read_only=False), mounted]} if own and own.ca else {}),
+    }
+
+
+def _authority(config: PresetConfig) -> list[dict[str, Any]]:
+    """The volume with the certificates that the registry's own is signed by."""
+    ca = config.registry.ca if config.registry else None
+    if ca is None:
+        return []
+    items = [{"key": ca.key, "path": ca.key}]
+    if ca.kind == "Secret":
+        return [{"name": _CA, "secret": {"secretName": ca.name, "items": items}}]
+    return [{"name": _CA, "configMap": {"name": ca.name, "items": items}}]
 
 
 def _variable(name: str, value: str) -> dict[str, str]:

@@ -50,13 +50,19 @@ class Reason(StrEnum):
     RESOLVED = "Resolved"
     NOT_POLLED_YET = "NotPolledYet"
     REGISTRY_NOT_CONFIGURED = "RegistryNotConfigured"
+    REGISTRY_NOT_FOUND = "RegistryNotFound"
+    REGISTRY_CREDENTIALS_MISSING = "RegistryCredentialsMissing"
+    REGISTRY_ANSWERS = "RegistryAnswers"
     REGISTRY_UNREACHABLE = "RegistryUnreachable"
     REGISTRY_FAILING = "RegistryFailing"
+    REGISTRY_DATABASE_DOWN = "RegistryDatabaseDown"
     REGISTRY_UNAUTHORIZED = "RegistryUnauthorized"
     REGISTRY_FORBIDDEN = "RegistryForbidden"
     REGISTRY_HOST_REFUSED = "RegistryHostRefused"
-    REGISTRY_NOT_MLFLOW = "RegistryNotMLflow"
     REGISTRY_REFUSED = "RegistryRefused"
+    REGISTRY_NOT_TRUSTED = "RegistryNotTrusted"
+    REGISTRY_NOT_MLFLOW = "RegistryNotMLflow"
+    WORKSPACE_NOT_FOUND = "WorkspaceNotFound"
     MODEL_NOT_FOUND = "ModelNotFound"
     ALIAS_NOT_FOUND = "AliasNotFound"
     STAGE_EMPTY = "StageEmpty"
@@ -152,15 +158,27 @@ MEANING: Mapping[Reason, str] = {
     Reason.NOT_POLLED_YET: "The registry has not been read since the operator started.",
     Reason.REGISTRY_NOT_CONFIGURED: "The operator knows no registry. Set MLFLOW_TRACKING_URI in its environment (a "
     "value of the chart).",
+    Reason.REGISTRY_NOT_FOUND: "There is no ModelRegistry of this name in the namespace, or its spec can't be carried "
+    "out. Create or mend it, or mend `spec.model.registry.name`. What serves goes on serving.",
+    Reason.REGISTRY_CREDENTIALS_MISSING: "A Secret or ConfigMap that the ModelRegistry names does not exist, lacks its "
+    "keys, or may not be read by the operator. The message has what to do.",
+    Reason.REGISTRY_ANSWERS: "The registry answers as it should.",
     Reason.REGISTRY_UNREACHABLE: "The registry does not answer. What serves goes on serving; nothing is raised.",
     Reason.REGISTRY_FAILING: "The registry answers with server errors. What serves goes on serving; nothing is raised.",
+    Reason.REGISTRY_DATABASE_DOWN: "The MLflow server answers that its database does not. What serves goes on serving; "
+    "nothing is raised.",
     Reason.REGISTRY_UNAUTHORIZED: "The registry does not accept the operator's credentials (401). Mend "
-    "MLFLOW_TRACKING_USERNAME and _PASSWORD, or _TOKEN.",
+    "MLFLOW_TRACKING_USERNAME and _PASSWORD, or _TOKEN, or the Secret of the ModelRegistry.",
     Reason.REGISTRY_FORBIDDEN: "The operator's account may not read this model (403). Grant it READ.",
     Reason.REGISTRY_HOST_REFUSED: "The MLflow server refuses the host name in the URI. Start it with `--allowed-hosts` "
     "naming it.",
-    Reason.REGISTRY_NOT_MLFLOW: "What answers at MLFLOW_TRACKING_URI is no MLflow registry. Mend the URI.",
     Reason.REGISTRY_REFUSED: "The registry does not take a change as it is; the message has its words.",
+    Reason.REGISTRY_NOT_TRUSTED: "The certificate of the registry is not one that the operator trusts for this name. "
+    "Mend `spec.ca` of the ModelRegistry, or the certificate.",
+    Reason.REGISTRY_NOT_MLFLOW: "What answers at MLFLOW_TRACKING_URI, or `spec.url` of the ModelRegistry, is no MLflow "
+    "registry. Mend the URI.",
+    Reason.WORKSPACE_NOT_FOUND: "The MLflow server has no such workspace, or none at all. Mend `spec.workspace` of the "
+    "ModelRegistry.",
     Reason.MODEL_NOT_FOUND: "The registry has no model of this name. Mend `spec.model.name`, or register it.",
     Reason.ALIAS_NOT_FOUND: "The model has no such alias. Set it in MLflow, or mend `spec.model.alias`.",
     Reason.STAGE_EMPTY: "No version of the model is in this stage. Move one there in MLflow, or mend "

@@ -165,10 +165,12 @@ def _only(decision: Decision, *, when: bool) -> str:
 def _ready(plan: Plan, decision: Decision, seen: Observed, served: Condition) -> Condition:
     # `served` says whether requests reach what the record names: endpoints, or before that, the route.
     record = decision.record
-    wished = wished_revision(plan, record, first_pointer(plan, record, seen), seen.preset)
+    wished = wished_revision(plan, record, first_pointer(plan, record, seen), seen.preset, seen.registry)
     serves = record.stable is not None and record.rollout is None
     # A registry that does not answer for a while takes nothing from what was asked for and serves.
-    asked = _unchanged(plan, record) if isinstance(wished, Unavailable) else wished.same_work(record.stable)
+    asked = (
+        _unchanged(plan, record, seen.registry) if isinstance(wished, Unavailable) else wished.same_work(record.stable)
+    )
     if not (serves and asked) or decision.stalled:
         return Condition(type="Ready", status=False, reason=decision.reason, message=decision.message)
     if served.status is not True:
@@ -176,9 +178,11 @@ def _ready(plan: Plan, decision: Decision, seen: Observed, served: Condition) ->
     return Condition(type="Ready", status=True, reason=decision.reason, message=decision.message)
 
 
-def _unchanged(plan: Plan, record: Record) -> bool:
+def _unchanged(plan: Plan, record: Record, registry: str | None) -> bool:
     stable = record.stable
-    if stable is None or (stable.serving, stable.version.model) != (serving_digest(plan.serving), plan.model):
+    if stable is None or registry not in {None, stable.version.registry}:
+        return False
+    if (stable.serving, stable.version.model) != (serving_digest(plan.serving), plan.model):
         return False
     return not plan.pointer.pinned or plan.pointer.value == stable.version.number
 
@@ -210,7 +214,7 @@ def _available(record: Record, seen: Observed) -> Condition:
 
 
 def _resolved(plan: Plan, decision: Decision, seen: Observed) -> Condition:
-    wished = wished_revision(plan, decision.record, seen.wanted, seen.preset)
+    wished = wished_revision(plan, decision.record, seen.wanted, seen.preset, seen.registry)
     if isinstance(wished, Unavailable):
         reason = Reason(wished.reason)
         return Condition(

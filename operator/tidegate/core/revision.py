@@ -4,6 +4,7 @@ import hashlib
 import json
 
 from tidegate.core.plan import Plan, Serving
+from tidegate.core.reasons import Reason
 from tidegate.core.record import Record
 from tidegate.core.values import Revision, Unavailable, VersionId, safe_hash
 
@@ -33,14 +34,17 @@ def known_revisions(record: Record) -> tuple[Revision, ...]:
     return (*record.revisions(), *proven, *rejected, *parked)
 
 
-def wished_revision(plan: Plan, record: Record, wanted: VersionId | Unavailable, preset: str) -> Revision | Unavailable:
-    """The revision that plan and registry ask for.
+def wished_revision(
+    plan: Plan, record: Record, wanted: VersionId | Unavailable, preset: str, registry: str | None = None
+) -> Revision | Unavailable:
+    """The revision that plan and registry ask for. `registry` is the identity of the one that is asked, if it is known.
 
     The same work that still owns objects under another preset is that revision: an upgrade of the operator makes
-    none. One that owns nothing any more is made anew. A pinned version that is known needs no registry.
+    none. One that owns nothing any more is made anew. A pinned version that is known needs no registry, but for one
+    that was never there: then nobody knows whose version is asked for.
     """
     if isinstance(wanted, Unavailable):
-        pinned = _known_version(plan, record)
+        pinned = None if wanted.reason == Reason.REGISTRY_NOT_FOUND else _known_version(plan, record, registry)
         if pinned is None:
             return wanted
         wanted = pinned
@@ -49,10 +53,12 @@ def wished_revision(plan: Plan, record: Record, wanted: VersionId | Unavailable,
     return kept or revision_of(plan.ref.name, wanted, plan.serving, preset)
 
 
-def _known_version(plan: Plan, record: Record) -> VersionId | None:
-    """A pinned version that the record remembers."""
+def _known_version(plan: Plan, record: Record, registry: str | None) -> VersionId | None:
+    """A pinned version that the record remembers; of this registry, where it is known which one is asked."""
     if not plan.pointer.pinned:
         return None
     asked = (plan.model, plan.pointer.value)
-    versions = (revision.version for revision in known_revisions(record))
+    versions = (
+        revision.version for revision in known_revisions(record) if registry in {None, revision.version.registry}
+    )
     return next((version for version in versions if (version.model, version.number) == asked), None)

@@ -15,6 +15,7 @@ from tidegate.core.labels import GATEWAY_GROUP, GROUP, MANAGED_BY, MANAGER
 WATCHED: tuple[tuple[str, str, str, str, bool], ...] = (
     (GROUP, "v1alpha1", "modeldeployments", "ModelDeployment", False),
     (GROUP, "v1alpha1", "modelapprovals", "ModelApproval", False),
+    (GROUP, "v1alpha1", "modelregistries", "ModelRegistry", False),
     (GATEWAY_GROUP, "v1", "httproutes", "HTTPRoute", False),
     ("apps", "v1", "deployments", "Deployment", True),
     ("apps", "v1", "controllerrevisions", "ControllerRevision", True),

@@ -10,7 +10,7 @@ from tidegate.core.plan import Plan
 from tidegate.core.record import Record
 from tidegate.core.values import Revision
 from tidegate.loop.evidence import EvidenceWatch, Side, Spec
-from tidegate.loop.registry import RegistryPoll
+from tidegate.loop.registries import Registries
 from tidegate.loop.words import LastWords
 from tidegate.loop.world import World
 from tidegate.ports import Manifest, PodTarget
@@ -19,10 +19,10 @@ from tidegate.ports import Manifest, PodTarget
 class Follower:
     """Starts and stops what runs beside the passes."""
 
-    def __init__(self, *, evidence: EvidenceWatch, registry: RegistryPoll, world: World, words: LastWords) -> None:
+    def __init__(self, *, evidence: EvidenceWatch, registries: Registries, world: World, words: LastWords) -> None:
         self._words = words
         self._evidence = evidence
-        self._registry = registry
+        self._registries = registries
         self._world = world
 
     def follow(self, key: str, body: Manifest, plan: Plan, record: Record, known: Known) -> None:
@@ -97,7 +97,7 @@ class Follower:
     def forget(self, key: str) -> None:
         """The object is gone."""
         self._evidence.stop(key)
-        self._registry.forget(key)
+        self._registries.forget(key)
 
 
 def _host(address: str) -> str:

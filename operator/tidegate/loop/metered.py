@@ -35,6 +35,13 @@ class MeteredRegistry:
             self._metrics.registry_errors.labels(reason=reason).inc()
         return answers
 
+    async def check(self) -> Unavailable | None:
+        """See the port."""
+        fault = await self._registry.check()
+        if fault is not None:
+            self._metrics.registry_errors.labels(reason=fault.reason).inc()
+        return fault
+
     async def close(self) -> None:
         """See the port."""
         await self._registry.close()

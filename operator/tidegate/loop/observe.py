@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Any
 
@@ -27,7 +27,8 @@ from tidegate.errors import InvalidSpec, UnreadableRecord
 from tidegate.loop.alerts import AlertInbox
 from tidegate.loop.evidence import EvidenceWatch
 from tidegate.loop.pointers import PointerSaga
-from tidegate.loop.registry import RegistryPoll
+from tidegate.loop.registries import Registries
+from tidegate.loop.registry import NOT_ASKED
 from tidegate.loop.words import LastWords
 from tidegate.loop.world import World
 from tidegate.ports import Clock, Manifest
@@ -47,6 +48,7 @@ _IN_STATUS = ("status.record", "run the version that wrote it, or put the HTTPRo
 class Snapshot:
     """An object and everything that is seen of it. `plan` is the `InvalidSpec` where the spec can't be carried out.
 
+    `presets` is what a new revision is rendered with, None while nothing is known of the registry that its pods read.
     `unreadable` says why the record can't be read. Nothing may be concluded from `seen` then, and nothing written.
     """
 
@@ -57,6 +59,7 @@ class Snapshot:
     route: Manifest | None
     seen: Observed
     known: Known
+    presets: PresetConfig | None
     unreadable: str | None = None
 
 
@@ -68,7 +71,7 @@ class Observer:
         *,
         world: World,
         clock: Clock,
-        registry: RegistryPoll,
+        registries: Registries,
         evidence: EvidenceWatch,
         presets: PresetConfig,
         alerts: AlertInbox,
@@ -81,7 +84,8 @@ class Observer:
         self._governed = governed
         self._words = words
         self._clock = clock
-        self._registry = registry
+        self._registries = registries
+        self._presets = presets
         self._evidence = evidence
         self._alerts = alerts
         self._versions = {runtime: preset_version(runtime, presets) for runtime in Runtime}
@@ -107,7 +111,7 @@ class Observer:
         seen = Observed(
             now=now,
             wanted=self._wanted(key, plan),
-            candidate=self._candidate(plan),
+            candidate=self._candidate(key, plan),
             errand=self._pointers.errand(key),
             route=route_facts(route, record) if route is not None else None,
             record=record,
@@ -121,6 +125,7 @@ class Observer:
             approvals=self._approvals(key, record),
             governed=self._governed,
             alerts=self._alerts.waiting(key, record, now) if unreadable is None else Alerts(),
+            registry=self._registries.identity(plan.registry) if isinstance(plan, Plan) else None,
         )
         return Snapshot(
             key=key,
@@ -130,6 +135,7 @@ class Observer:
             route=route,
             seen=seen,
             known=self._known(key, diversions),
+            presets=self._presets_of(plan),
             unreadable=unreadable,
         )
 
@@ -182,20 +188,29 @@ class Observer:
     def _wanted(self, key: str, plan: Plan | InvalidSpec) -> VersionId | Unavailable:
         if isinstance(plan, InvalidSpec):
             return Unavailable(reason=Reason.INVALID_SPEC, message=str(plan))
-        pointers = (plan.pointer, *((plan.candidate.pointer,) if plan.candidate is not None else ()))
-        self._registry.want(key, plan.model, *pointers)
-        return self._resolved(plan.model, plan.pointer)
+        poll = self._registries.of(key, plan.registry)
+        if not isinstance(poll, Unavailable):
+            pointers = (plan.pointer, *((plan.candidate.pointer,) if plan.candidate is not None else ()))
+            poll.want(key, plan.model, *pointers)
+        return self._resolved(key, plan, plan.pointer)
 
-    def _candidate(self, plan: Plan | InvalidSpec) -> VersionId | Unavailable | None:
+    def _candidate(self, key: str, plan: Plan | InvalidSpec) -> VersionId | Unavailable | None:
         if isinstance(plan, InvalidSpec) or plan.candidate is None:
             return None
-        return self._resolved(plan.model, plan.candidate.pointer)
+        return self._resolved(key, plan, plan.candidate.pointer)
 
-    def _resolved(self, model: str, pointer: Pointer) -> VersionId | Unavailable:
-        read = self._registry.value(model, pointer)
-        if read is None:
-            return Unavailable(reason=Reason.NOT_POLLED_YET, message="the registry has not been asked yet")
-        return read[0]
+    def _resolved(self, key: str, plan: Plan, pointer: Pointer) -> VersionId | Unavailable:
+        poll = self._registries.of(key, plan.registry)
+        if isinstance(poll, Unavailable):
+            return poll
+        read = poll.value(plan.model, pointer)
+        return read[0] if read is not None else NOT_ASKED
+
+    def _presets_of(self, plan: Plan | InvalidSpec) -> PresetConfig | None:
+        if isinstance(plan, InvalidSpec) or plan.registry is None:
+            return self._presets
+        registry = self._registries.plan(plan.registry)
+        return replace(self._presets, registry=registry) if registry is not None else None
 
     def _taken_by(
         self, plan: Plan | InvalidSpec, ref: ObjectRef, live: Manifest | None, route: Manifest | None

@@ -20,7 +20,7 @@ from tidegate.core.registered import RegisteredModel
 from tidegate.core.values import Unavailable
 from tidegate.errors import NotLeading
 from tidegate.loop.fence import Fence
-from tidegate.loop.registry import RegistryPoll
+from tidegate.loop.registries import Registries
 from tidegate.ports import Clock, RegistryWriter
 
 _log = structlog.get_logger("tidegate")
@@ -47,11 +47,8 @@ class _Task:
 class PointerSaga:
     """The queue. `changed` is called with the key of an object about whose intent there is news."""
 
-    def __init__(
-        self, writer: RegistryWriter, *, poll: RegistryPoll, fence: Fence, clock: Clock, changed: Callable[[str], None]
-    ) -> None:
-        self._writer = writer
-        self._poll = poll
+    def __init__(self, registries: Registries, *, fence: Fence, clock: Clock, changed: Callable[[str], None]) -> None:
+        self._registries = registries
         self._fence = fence
         self._clock = clock
         self._changed = changed
@@ -125,17 +122,20 @@ class PointerSaga:
             self._changed(key)
 
     async def _carry_out(self, key: str, intent: Intent) -> Errand:
+        writer = self._registries.writer(key, intent.version.registry)
+        if isinstance(writer, Unavailable):
+            return Errand(intent=intent, failed=writer)
         for _ in range(MOST_WRITES):
-            model = await self._writer.read(intent.version.model)
+            model = await writer.read(intent.version.model)
             if isinstance(model, Unavailable) and model.reason != Reason.MODEL_NOT_FOUND:
                 return Errand(intent=intent, failed=model)
             write = next_write(intent, model) if isinstance(model, RegisteredModel) else None
             if write is None:
                 # What is asked for now has to be known before the intent is closed.
-                await self._poll.refresh(key)
+                await self._registries.refresh(key)
                 return Errand(intent=intent, pointed=isinstance(model, RegisteredModel) and pointed(intent, model))
             self._fence.check()
-            failed = await self._write(intent.version.model, write)
+            failed = await _done(writer, intent.version.model, write)
             _log.info(
                 "pointer", object=key, model=intent.version.model, write=str(write), error=failed and failed.message
             )
@@ -144,16 +144,17 @@ class PointerSaga:
         message = f"somebody else moves the pointers of model {intent.version.model!r} again and again"
         return Errand(intent=intent, failed=Unavailable(reason=Reason.REGISTRY_FAILING, message=message))
 
-    async def _write(self, model: str, write: Write) -> Unavailable | None:
-        alias = write.pointer.kind is PointerKind.ALIAS
-        match write:
-            case Point() if alias:
-                return await self._writer.set_alias(model, write.pointer.value, write.number)
-            case Point():
-                return await self._writer.move(model, write.number, write.pointer.value, archive=True)
-            case _ if alias:
-                return await self._writer.delete_alias(model, write.pointer.value)
-        return await self._writer.move(model, write.number, ARCHIVED, archive=False)
+
+async def _done(writer: RegistryWriter, model: str, write: Write) -> Unavailable | None:
+    alias = write.pointer.kind is PointerKind.ALIAS
+    match write:
+        case Point() if alias:
+            return await writer.set_alias(model, write.pointer.value, write.number)
+        case Point():
+            return await writer.move(model, write.number, write.pointer.value, archive=True)
+        case _ if alias:
+            return await writer.delete_alias(model, write.pointer.value)
+    return await writer.move(model, write.number, ARCHIVED, archive=False)
 
 
 def _open(task: _Task) -> bool:

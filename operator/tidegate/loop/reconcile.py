@@ -19,7 +19,6 @@ from tidegate.core.journal import entered
 from tidegate.core.labels import ROUTE_KIND
 from tidegate.core.manifests import Known
 from tidegate.core.plan import Plan
-from tidegate.core.presets import PresetConfig
 from tidegate.core.reasons import Reason
 from tidegate.core.record import Record
 from tidegate.core.revert import lowers
@@ -63,7 +62,6 @@ class Reconciler:
         announcer: Announcer,
         audit: Audit,
         queue: WorkQueue,
-        presets: PresetConfig,
         metrics: Metrics,
         pointers: PointerSaga,
     ) -> None:
@@ -78,7 +76,6 @@ class Reconciler:
         self._announcer = announcer
         self._audit = audit
         self._queue = queue
-        self._presets = presets
         self._metrics = metrics
         #: The generation that each object's route was last made to agree with.
         self._agreed: dict[str, int] = {}
@@ -120,7 +117,7 @@ class Reconciler:
         self._metrics.stands(snapshot.ref, decision.reason, stalled=decision.stalled)
         if failed is None and decision.record != before:
             await self._announcer.transition(snapshot.ref, before, decision.record, decision.reason, decision.message)
-        known = self._frozen(plan, decision.record, snapshot.known)
+        known = self._frozen(snapshot, plan, decision.record)
         self._follower.follow(snapshot.key, snapshot.body, plan, decision.record, known)
         now = self._observer.snapshot(snapshot.key)
         if now is None or not isinstance(now.plan, Plan):
@@ -153,7 +150,7 @@ class Reconciler:
                     return await self._plane.revert(snapshot, snapshot.route, record)
                 await self._routes.note(snapshot.route, record)
             return None
-        known, failed = self._frozen(plan, record, snapshot.known), None
+        known, failed = self._frozen(snapshot, plan, record), None
         try:
             if lowers(before, record) and snapshot.route is not None:
                 failed = await self._plane.revert(snapshot, snapshot.route, record)
@@ -199,12 +196,17 @@ class Reconciler:
         message = f"{record.rollout.verdict.message}; {failed}"
         return replace(decision, record=record, reason=reason, message=message, stalled=stalled)
 
-    def _frozen(self, plan: Plan, record: Record, known: Known) -> Known:
+    def _frozen(self, snapshot: Snapshot, plan: Plan, record: Record) -> Known:
         """Add what was never rendered yet. What can't be rendered any more, as its spec is gone, stays as it stands."""
+        known, presets = snapshot.known, snapshot.presets
+        if presets is None:
+            return known
         rendered = {
-            revision.name: freeze(plan, revision, self._presets)
+            revision.name: freeze(plan, revision, presets)
             for revision in record.revisions()
-            if known.kept(revision) is None and revision.serving == serving_digest(plan.serving)
+            if known.kept(revision) is None
+            and revision.serving == serving_digest(plan.serving)
+            and (presets.registry is None or revision.version.registry == snapshot.seen.registry)
         }
         return replace(known, frozen={**known.frozen, **rendered}) if rendered else known
 

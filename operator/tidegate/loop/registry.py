@@ -3,7 +3,7 @@
 import asyncio
 import random
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from tidegate.core.plan import Pointer
@@ -17,6 +17,22 @@ Wish = tuple[str, Pointer]
 COALESCE = 0.05
 #: Replicas must not ask in step: each interval is shortened by up to this share of it.
 SPREAD = 0.2
+NOT_ASKED = Unavailable(reason=Reason.NOT_POLLED_YET, message="the registry has not been asked yet")
+#: Answers that are about the registry and not about what it was asked for.
+ABOUT_THE_REGISTRY = frozenset(
+    {
+        Reason.REGISTRY_NOT_CONFIGURED,
+        Reason.REGISTRY_UNREACHABLE,
+        Reason.REGISTRY_FAILING,
+        Reason.REGISTRY_DATABASE_DOWN,
+        Reason.REGISTRY_UNAUTHORIZED,
+        Reason.REGISTRY_FORBIDDEN,
+        Reason.REGISTRY_HOST_REFUSED,
+        Reason.REGISTRY_NOT_TRUSTED,
+        Reason.REGISTRY_NOT_MLFLOW,
+        Reason.WORKSPACE_NOT_FOUND,
+    }
+)
 #: A value that is older than this many intervals (and than `OLDEST`) is none: the poll itself is stuck.
 STALE_INTERVALS = 3
 OLDEST = 60.0
@@ -38,19 +54,39 @@ class RegistryPoll:
         clock: For ages.
         interval: Seconds between two reads of everything that is wished.
         on_change: Called with the keys of the objects whose value changed, also to or from `Unavailable`.
+        on_fault: Called when `fault` changed. Where somebody wants to know, the registry is asked even if no object
+            asks it for anything.
     """
 
     def __init__(
-        self, registry: Registry, clock: Clock, interval: float, *, on_change: Callable[[Iterable[str]], None]
+        self,
+        registry: Registry,
+        clock: Clock,
+        interval: float,
+        *,
+        on_change: Callable[[Iterable[str]], None],
+        on_fault: Callable[[], None] | None = None,
     ) -> None:
         self._registry = registry
         self._clock = clock
         self._interval = interval
         self._on_change = on_change
+        self._on_fault = on_fault
+        self._fault: Unavailable | None = NOT_ASKED
         self._wishes: dict[str, tuple[Wish, ...]] = {}
         self._keys: dict[Wish, set[str]] = defaultdict(set)
         self._reads: dict[Wish, _Read] = {}
         self._new = asyncio.Event()
+
+    @property
+    def url(self) -> str:
+        """The registry's part of the identity of versions."""
+        return self._registry.url
+
+    @property
+    def fault(self) -> Unavailable | None:
+        """What is wrong with the registry itself by the newest answer; None for nothing."""
+        return self._fault
 
     def want(self, key: str, model: str, *pointers: Pointer) -> None:
         """Note what an object asks for; it takes the place of what the object asked for before."""
@@ -94,11 +130,26 @@ class RegistryPoll:
     async def run(self) -> None:
         """Poll until cancelled. What an earlier run was told is not taken for known: everything is read at once."""
         self._reads.clear()
+        self._fault = NOT_ASKED
         if self._keys:
             self._new.set()
+        elif self._on_fault is not None:
+            self._judge(await self._registry.check())
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._read_new())
             tasks.create_task(self._read_all())
+
+    async def _look(self) -> None:
+        """Read everything that is wished; where nothing is, ask how the registry is if somebody wants to know."""
+        if self._keys:
+            await self._read(list(self._keys))
+        elif self._on_fault is not None:
+            self._judge(await self._registry.check())
+
+    def _judge(self, fault: Unavailable | None) -> None:
+        changed, self._fault = fault != self._fault, fault
+        if changed and self._on_fault is not None:
+            self._on_fault()
 
     async def _read_new(self) -> None:
         while True:
@@ -110,13 +161,14 @@ class RegistryPoll:
     async def _read_all(self) -> None:
         while True:
             await asyncio.sleep(self._interval * (1.0 - SPREAD * random.random()))  # noqa: S311 (spreads load)
-            await self._read(list(self._keys))
+            await self._look()
 
     async def _read(self, wishes: list[Wish]) -> None:
         if not wishes:
             return
         asked = self._clock.monotonic()
         answers = await self._registry.resolve(wishes)
+        self._judge(_common(answers.values()))
         changed = self._take(answers, asked)
         if changed:
             self._on_change(sorted(changed))
@@ -132,3 +184,9 @@ class RegistryPoll:
             if before is None or before.value != value:
                 changed |= self._keys[wish]
         return changed
+
+
+def _common(answers: Collection[VersionId | Unavailable]) -> Unavailable | None:
+    """What is wrong with a registry by its answers: nothing, as soon as one of them is about a model."""
+    faults = [answer for answer in answers if isinstance(answer, Unavailable) and answer.reason in ABOUT_THE_REGISTRY]
+    return faults[0] if faults and len(faults) == len(answers) else None

@@ -29,6 +29,7 @@ WATCHED = (
     "HorizontalPodAutoscaler",
     "HTTPRoute",
     "ModelApproval",
+    "ModelRegistry",
     "ModelDeployment",
 )
 #: Fields that nobody reads and that weigh most: of every object's metadata, of its annotations, of kinds.

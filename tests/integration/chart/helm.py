@@ -34,6 +34,7 @@ EVERYTHING: Mapping[str, Any] = {
     "registry.uri": "https://mlflow.example.com/tracking",
     "registry.existingSecret": "mlflow-reader",
     "registry.interval": 5,
+    "registrySecrets": [{"namespace": "team-a", "name": "mlflow-login"}],
     "prometheus.url": "https://prometheus.example.com",
     "prometheus.existingSecret": "prometheus-reader",
     "prometheus.ca": True,

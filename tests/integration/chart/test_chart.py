@@ -11,7 +11,9 @@ import yaml
 from tests.integration.chart.helm import CHART, EVERYTHING, NAMESPACE, RELEASE, Helm, only
 
 from tidegate.adapters.kube import RESOURCES
-from tidegate.core.labels import KIND, ROUTE_KIND
+from tidegate.api.kinds import KINDS
+from tidegate.api.served import SERVED
+from tidegate.core.labels import KIND, REGISTRY_KIND, ROUTE_KIND
 from tidegate.core.manifests import CHILD_KINDS
 from tidegate.intake.handlers import WATCHED
 from tidegate.settings import NotifySettings, RegistrySettings, Settings
@@ -120,7 +122,7 @@ def test_namespaced_installation_needs_nothing_of_the_cluster(helm: Helm) -> Non
 def test_crds_come_with_the_chart(helm: Helm) -> None:
     items = helm.render(None, "--include-crds")
     made = {item["metadata"]["name"] for item in items if item["kind"] == "CustomResourceDefinition"}
-    assert made == {"modeldeployments.tidegate.dev", "modelapprovals.tidegate.dev"}
+    assert made == {f"{served.plural}.tidegate.dev" for served in (*SERVED, *KINDS)}
 
 
 def test_every_object_carries_the_recommended_labels(helm: Helm) -> None:
@@ -315,6 +317,7 @@ def used() -> set[tuple[str, str, str]]:
         *writes,
         may(ROUTE_KIND, "create", "patch"),
         may(KIND, "patch", subresource="/status"),
+        may(REGISTRY_KIND, "patch", subresource="/status"),
         may("Event", "create", "patch"),
         may("Pod", "get", subresource="/log"),
     )
@@ -324,6 +327,28 @@ def test_rights_are_what_the_code_uses_and_no_more(helm: Helm) -> None:
     roles = [item for item in helm.render({"rbac.aggregate": False}) if item["kind"] == "ClusterRole"]
     assert len(roles) == 1
     assert granted(roles[0]["rules"]) == used()
+
+
+def test_secrets_of_registries_are_read_one_by_one_by_their_names(helm: Helm) -> None:
+    secrets = [{"namespace": "team-a", "name": "mlflow-login"}, {"namespace": "team-b", "name": "mlflow"}]
+    items = helm.render({"registrySecrets": secrets})
+    roles = [item for item in items if item["kind"] in {"Role", "ClusterRole"} and "secrets" in str(item["rules"])]
+    granted_ones = [(role["metadata"]["namespace"], rule) for role in roles for rule in role["rules"]]
+    assert granted_ones == [
+        (
+            one["namespace"],
+            {"apiGroups": [""], "resources": ["secrets"], "resourceNames": [one["name"]], "verbs": ["get"]},
+        )
+        for one in secrets
+    ]
+    account = {"kind": "ServiceAccount", "name": f"{RELEASE}-tidegate", "namespace": NAMESPACE}
+    bindings = [item for item in items if item["kind"] == "RoleBinding"]
+    bound = {
+        (binding["metadata"]["namespace"], binding["roleRef"]["name"])
+        for binding in bindings
+        if binding["subjects"] == [account]
+    }
+    assert {(role["metadata"]["namespace"], role["metadata"]["name"]) for role in roles} <= bound
 
 
 def test_without_logs_the_operator_may_read_none(helm: Helm) -> None:
@@ -364,7 +389,7 @@ def test_users_roles_are_joined_to_the_clusters_own(helm: Helm) -> None:
     prefix = "rbac.authorization.k8s.io/aggregate-to-"
     assert {name: sorted(label.removeprefix(prefix) for label in role["metadata"]["labels"] if prefix in label)
             for name, role in roles.items()} == {"view": ["view"], "edit": ["admin", "edit"]}  # fmt: skip
-    assert {resource for _, resource, _ in granted(roles["edit"]["rules"])} == {"modeldeployments"}
+    assert {resource for _, resource, _ in granted(roles["edit"]["rules"])} == {"modeldeployments", "modelregistries"}
 
 
 def test_the_dashboard_and_the_alerts_arrive_as_they_are(helm: Helm) -> None:

@@ -20,7 +20,7 @@ from tests.integration.loop.writer_line import RegistryFault, WriterLine
 
 from tidegate.core.labels import KIND, ROUTE_KIND
 from tidegate.core.manifests import CHILD_KINDS
-from tidegate.ports import Cluster, Logs, Manifest
+from tidegate.ports import Cluster, Login, Logs, Manifest, Registry, RegistryWriter
 from tidegate.settings import Settings
 from tidegate.wiring import Operator
 
@@ -106,6 +106,9 @@ class Stage:
         self.hands = hands
         self.logs = logs
         self.registry = FakeRegistry()
+        #: How a ModelRegistry's registry is reached: none, where a test says nothing of any.
+        self.open_registry: Callable[[Login], Registry] = lambda login: FakeRegistry(login.uri)
+        self.open_writer: Callable[[Login], RegistryWriter] = lambda login: FakeRegistry(login.uri).writer
         self.evidence = FakeEvidence()
         self.kubelet = Kubelet(hands)
         self.gateway = Gateway(hands)
@@ -151,6 +154,8 @@ class Stage:
             clock=self.clock,
             logs=self.logs,
             notifiers=self.notifiers,
+            open_registry=self.open_registry,
+            open_writer=self.open_writer,
             prometheus=self.prometheus,
             trail=self.trail,
             # There is one replica here, so that the lease is free at once.

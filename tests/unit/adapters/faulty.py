@@ -8,6 +8,7 @@ from aiohttp.test_utils import TestServer
 from tidegate.adapters.mlflow import MlflowRegistry
 from tidegate.core.plan import Pointer, PointerKind
 from tidegate.core.values import Unavailable, VersionId
+from tidegate.ports import Login
 
 SECRET = "s3cr3t/+ word"
 ALIAS = Pointer(kind=PointerKind.ALIAS, value="champion")
@@ -38,7 +39,7 @@ class Faulty:
 
     def reader(self, timeout: float = 0.5) -> MlflowRegistry:
         return MlflowRegistry(
-            f"http://127.0.0.1:{self.port}/", username="ann", password=SECRET, token=SECRET, timeout=timeout
+            Login(uri=f"http://127.0.0.1:{self.port}/", username="ann", password=SECRET, token=SECRET), timeout=timeout
         )
 
     async def stop(self) -> None:

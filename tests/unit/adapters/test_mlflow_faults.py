@@ -9,10 +9,11 @@ from aiohttp import web
 from aiohttp.test_utils import unused_port
 from tests.unit.adapters.faulty import ALIAS, SECRET, WISH, Faulty, Handler, says
 
-from tidegate.adapters.mlflow import SINGLE_READS, MlflowRegistry
+from tidegate.adapters.mlflow import SINGLE_READS, MlflowRegistry, login_from
 from tidegate.adapters.mlflow_failures import Access
 from tidegate.core.reasons import Reason
 from tidegate.core.values import Unavailable, VersionId
+from tidegate.ports import Login
 
 
 @pytest.mark.parametrize(
@@ -40,7 +41,7 @@ from tidegate.core.values import Unavailable, VersionId
         ),
         pytest.param(
             says(503, '{"error_code": "TEMPORARILY_UNAVAILABLE", "message": "no database"}', "application/json"),
-            Reason.REGISTRY_FAILING,
+            Reason.REGISTRY_DATABASE_DOWN,
             "no database",
             id="database down",
         ),
@@ -151,7 +152,7 @@ async def test_a_server_that_drips_its_headers_is_given_up_though_its_thread_is_
         ended.set()
 
     server = await asyncio.start_server(drip, "127.0.0.1", 0)
-    registry = MlflowRegistry(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}", timeout=0.5)
+    registry = MlflowRegistry(Login(uri=f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"), timeout=0.5)
     loop = asyncio.get_running_loop()
     # The first read imports the client, however long that takes.
     await registry._loaded(cast("Access", registry._access))
@@ -169,7 +170,7 @@ async def test_a_server_that_drips_its_headers_is_given_up_though_its_thread_is_
 
 
 async def test_a_server_without_tls_is_told_from_one_that_is_away(faulty: Faulty) -> None:
-    registry = MlflowRegistry(f"https://127.0.0.1:{faulty.port}", timeout=5)
+    registry = MlflowRegistry(Login(uri=f"https://127.0.0.1:{faulty.port}"), timeout=5)
     read = (await registry.resolve([WISH]))[WISH]
     await registry.close()
     assert isinstance(read, Unavailable)
@@ -216,7 +217,7 @@ async def test_a_connection_that_breaks_off_is_unreachable(faulty: Faulty) -> No
 
 
 async def test_nobody_listening_is_unreachable() -> None:
-    registry = MlflowRegistry(f"http://127.0.0.1:{unused_port()}", password=SECRET, timeout=2)
+    registry = MlflowRegistry(Login(uri=f"http://127.0.0.1:{unused_port()}", password=SECRET), timeout=2)
     read = (await registry.resolve([WISH]))[WISH]
     await registry.close()
     assert isinstance(read, Unavailable)
@@ -238,7 +239,7 @@ async def test_secrets_that_the_server_repeats_are_struck_out(faulty: Faulty) ->
 
 
 async def test_a_token_goes_into_the_header_and_nowhere_else(faulty: Faulty) -> None:
-    registry = MlflowRegistry(f"http://127.0.0.1:{faulty.port}", token="t0k3n", timeout=5)
+    registry = MlflowRegistry(Login(uri=f"http://127.0.0.1:{faulty.port}", token="t0k3n"), timeout=5)
     read = (await registry.resolve([WISH]))[WISH]
     await registry.close()
     assert faulty.asked[0].headers["Authorization"] == "Bearer t0k3n"
@@ -247,7 +248,7 @@ async def test_a_token_goes_into_the_header_and_nowhere_else(faulty: Faulty) -> 
 
 
 async def test_credentials_in_the_uri_are_used_and_kept_out_of_the_identity(faulty: Faulty) -> None:
-    registry = MlflowRegistry(f"http://bob:p%40ss@127.0.0.1:{faulty.port}/", timeout=5)
+    registry = MlflowRegistry(Login(uri=f"http://bob:p%40ss@127.0.0.1:{faulty.port}/"), timeout=5)
     read = (await registry.resolve([WISH]))[WISH]
     await registry.close()
     assert registry.url == f"http://127.0.0.1:{faulty.port}"
@@ -258,7 +259,7 @@ async def test_credentials_in_the_uri_are_used_and_kept_out_of_the_identity(faul
 
 async def test_no_credentials_where_some_are_needed_says_which_variables(faulty: Faulty) -> None:
     faulty.handler = says(401, "who are you")
-    registry = MlflowRegistry(f"http://127.0.0.1:{faulty.port}", timeout=5)
+    registry = MlflowRegistry(Login(uri=f"http://127.0.0.1:{faulty.port}"), timeout=5)
     read = (await registry.resolve([WISH]))[WISH]
     await registry.close()
     assert isinstance(read, Unavailable)
@@ -266,7 +267,7 @@ async def test_no_credentials_where_some_are_needed_says_which_variables(faulty:
 
 
 async def test_credentials_that_no_header_can_carry_are_a_configuration_fault(faulty: Faulty) -> None:
-    registry = MlflowRegistry(f"http://127.0.0.1:{faulty.port}", token="t0k3n\n", timeout=5)
+    registry = MlflowRegistry(Login(uri=f"http://127.0.0.1:{faulty.port}", token="t0k3n\n"), timeout=5)
     read = (await registry.resolve([WISH]))[WISH]
     await registry.close()
     assert isinstance(read, Unavailable)
@@ -289,7 +290,7 @@ async def test_credentials_that_no_header_can_carry_are_a_configuration_fault(fa
     ],
 )
 async def test_a_uri_that_is_no_server_is_a_configuration_fault(uri: str) -> None:
-    registry = MlflowRegistry.from_environment({"MLFLOW_TRACKING_URI": uri})
+    registry = MlflowRegistry(login_from({"MLFLOW_TRACKING_URI": uri}))
     read = (await registry.resolve([WISH]))[WISH]
     await registry.close()
     assert isinstance(read, Unavailable)
@@ -308,6 +309,6 @@ async def test_a_uri_that_is_no_server_is_a_configuration_fault(uri: str) -> Non
     ],
 )
 async def test_one_server_has_one_url(uri: str, url: str) -> None:
-    registry = MlflowRegistry(uri)
+    registry = MlflowRegistry(Login(uri=uri))
     assert registry.url == url
     await registry.close()

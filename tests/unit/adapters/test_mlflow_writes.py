@@ -10,13 +10,14 @@ from tests.unit.adapters.faulty import SECRET, Faulty, Handler, says
 from tidegate.adapters.mlflow_writes import MlflowWriter
 from tidegate.core.reasons import Reason
 from tidegate.core.values import Unavailable
+from tidegate.ports import Login
 
 _UNIQUE = '{"error_code": "BAD_REQUEST", "message": "UNIQUE constraint failed: registered_model_aliases"}'
 
 
 @pytest.fixture
 async def writer(faulty: Faulty) -> AsyncIterator[MlflowWriter]:
-    writer = MlflowWriter(f"http://127.0.0.1:{faulty.port}/", username="ann", password=SECRET, timeout=0.5)
+    writer = MlflowWriter(Login(uri=f"http://127.0.0.1:{faulty.port}/", username="ann", password=SECRET), timeout=0.5)
     yield writer
     await writer.close()
 

@@ -42,6 +42,7 @@ RIGHT = (
     right("a model name in another script", {"model": {"name": "不正検出"}}),
     right("an alias with an umlaut", {"model": {"alias": "prüfling_2-b"}}),
     right("an alias that only begins like a version", {"model": {"alias": "v2-rc"}}),
+    right("a registry of the namespace", {"model": {"registry": {"name": "team"}}}),
     right("credentials for the pods", {"model": {"registry": {"secretRef": {"name": "mlflow"}}}}),
     right("straight to 100", _weights(100)),
     right("sixteen weights", _weights(*range(1, 16), 100)),
@@ -192,6 +193,8 @@ WRONG = (
     wrong("version nought", "spec.model.version", {"model": {"alias": None, "version": "0"}}),
     wrong("a version that is no number", "spec.model.version", {"model": {"alias": None, "version": "v7"}}),
     wrong("a version without quotes", "spec.model.version", {"model": {"alias": None, "version": 7}}),
+    wrong("a registry without a word", "spec.model.registry", {"model": {"registry": {}}}),
+    wrong("a registry that is no name", "spec.model.registry.name", {"model": {"registry": {"name": "Team A"}}}),
     wrong("a Secret without a name", "spec.model.registry.secretRef.name", {"model": {"registry": {"secretRef": {}}}}),
     # serving
     wrong("an unknown runtime", "spec.serving.runtime", {"serving": {"runtime": "triton"}}),

@@ -250,6 +250,12 @@ def test_pointers_that_left_the_spec_are_left_alone(wish: Plan) -> None:
     assert asked_for(wish, PENDING, seen(PENDING, 6, 7)) == make.version(6)
 
 
+def test_an_intent_for_a_registry_that_is_asked_no_more_is_left_alone() -> None:
+    elsewhere = seen(PENDING, 6, 7, registry="http://another")
+    assert decide(plan(), PENDING, elsewhere).record.promotion is None
+    assert decide(plan(), PENDING, replace(elsewhere, registry="http://mlflow")).record.promotion == PENDING.promotion
+
+
 def test_a_spec_edit_while_a_pointer_waits_keeps_the_intent() -> None:
     other = replace(make.SERVING, canonical={"runtime": "tidegate", "resources": {"limits": {"cpu": "1"}}})
     coming = make.revision(7, other)

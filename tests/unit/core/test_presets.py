@@ -5,8 +5,10 @@ import pytest
 from tests.fixtures.plans import CONFIG, COUNTERS, plan, revision, serving
 
 from tidegate.core.labels import MANAGED_BY, MODEL, OWNER, REVISION, ROLE, VERSION
+from tidegate.core.modelregistry import KeyOf, RegistryPlan
 from tidegate.core.plan import Plan, Runtime
 from tidegate.core.presets import MetricsTarget, metrics_of, preset_version, template_of
+from tidegate.core.values import ObjectRef
 
 EVERY = pytest.mark.parametrize("runtime", list(Runtime))
 DOWNLOADING = pytest.mark.parametrize("runtime", [Runtime.TIDEGATE, Runtime.MLSERVER])
@@ -207,3 +209,67 @@ def _custom_without_metrics() -> Plan:
 )
 def test_counters_are_read_where_the_runtime_shows_them(wish: Plan, target: MetricsTarget | None) -> None:
     assert metrics_of(wish) == target
+
+
+TEAM = RegistryPlan(
+    ref=ObjectRef(namespace="ml", name="team", uid="u"),
+    generation=1,
+    url="https://team.test",
+    secret="login",
+    ca=KeyOf(kind="ConfigMap", name="mlflow-ca", key="ca.crt"),
+    workspace="blue",
+    interval=30.0,
+)
+
+
+def read_by(registry: RegistryPlan, secret: str | None = None) -> dict[str, Any]:
+    wish = plan(serving=serving(Runtime.TIDEGATE), registry_secret=secret)
+    return template_of(wish, revision(served=wish.serving), replace(CONFIG, registry=registry))["spec"]
+
+
+def test_pods_read_a_registry_of_the_namespace_with_its_login_by_reference_and_its_certificates() -> None:
+    spec = read_by(TEAM)
+    (reader,) = spec["initContainers"]
+    variables = {one["name"]: one for one in reader["env"]}
+    path = "/etc/tidegate/registry/ca.crt"
+    told = {
+        name: variables[name]["value"]
+        for name in variables
+        if name.startswith("MLFLOW_") and "value" in variables[name]
+    }
+    assert told == {
+        "MLFLOW_TRACKING_URI": "https://team.test",
+        "MLFLOW_WORKSPACE": "blue",
+        "MLFLOW_TRACKING_SERVER_CERT_PATH": path,
+    }
+    words = {"USERNAME": "username", "PASSWORD": "password", "TOKEN": "token"}
+    for name, key in words.items():
+        reference = {"secretKeyRef": {"name": "login", "key": key, "optional": True}}
+        assert variables[f"MLFLOW_TRACKING_{name}"]["valueFrom"] == reference
+    assert reader["envFrom"] == [{"secretRef": {"name": "login"}}]
+    assert {"name": "registry-ca", "mountPath": "/etc/tidegate/registry", "readOnly": True} in reader["volumeMounts"]
+    items = [{"key": "ca.crt", "path": "ca.crt"}]
+    assert {"name": "registry-ca", "configMap": {"name": "mlflow-ca", "items": items}} in spec["volumes"]
+    (server,) = spec["containers"]
+    assert "login" not in str(server)
+    assert "registry-ca" not in str(server)
+
+
+def test_certificates_may_stand_in_a_secret() -> None:
+    spec = read_by(replace(TEAM, ca=KeyOf(kind="Secret", name="mlflow-tls", key="ca.crt")))
+    items = [{"key": "ca.crt", "path": "ca.crt"}]
+    assert {"name": "registry-ca", "secret": {"secretName": "mlflow-tls", "items": items}} in spec["volumes"]
+
+
+def test_a_secret_that_the_model_names_itself_takes_the_place_of_the_registrys() -> None:
+    (reader,) = read_by(TEAM, secret="own")["initContainers"]
+    assert reader["envFrom"] == [{"secretRef": {"name": "own"}}]
+    assert "login" not in str(reader)
+
+
+def test_a_registry_without_login_workspace_and_certificates_brings_its_url_alone() -> None:
+    spec = read_by(replace(TEAM, secret=None, ca=None, workspace=None))
+    (reader,) = spec["initContainers"]
+    assert {"name": "MLFLOW_TRACKING_URI", "value": "https://team.test"} in reader["env"]
+    assert "envFrom" not in reader
+    assert [volume["name"] for volume in spec["volumes"]] == ["models", "tmp"]

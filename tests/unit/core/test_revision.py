@@ -9,7 +9,7 @@ from tidegate.core.plan import Pointer, PointerKind
 from tidegate.core.reasons import Reason
 from tidegate.core.record import Parking, Proven, Record, Rejection, Retiring
 from tidegate.core.revision import revision_of, serving_digest, wished_revision
-from tidegate.core.values import HASH_LENGTH, SAFE_ALPHABET, ObjectRef, Revision
+from tidegate.core.values import HASH_LENGTH, SAFE_ALPHABET, ObjectRef, Revision, Unavailable
 
 PINNED = make.plan(pointer=Pointer(kind=PointerKind.VERSION, value="7"))
 DOWN = make.unavailable()
@@ -87,6 +87,17 @@ def test_a_pinned_version_that_is_remembered_needs_no_registry(record: Record) -
 )
 def test_what_only_the_registry_knows_stays_unknown(plan: object, record: Record) -> None:
     assert wished_revision(plan, record, DOWN, make.PRESET) is DOWN  # type: ignore[arg-type]  # parametrized
+
+
+def test_a_pinned_version_is_remembered_of_the_registry_that_is_asked_and_of_no_other() -> None:
+    record = make.idle(stable=make.V7)
+    assert wished_revision(PINNED, record, DOWN, make.PRESET, make.V7.version.registry) == make.V7
+    assert wished_revision(PINNED, record, DOWN, make.PRESET, "http://another") is DOWN
+
+
+def test_where_the_registry_itself_is_not_there_nothing_is_remembered_of_it() -> None:
+    missing = Unavailable(reason=Reason.REGISTRY_NOT_FOUND, message="no ModelRegistry")
+    assert wished_revision(PINNED, make.idle(stable=make.V7), missing, make.PRESET) is missing
 
 
 def test_the_same_work_is_told_from_other_work() -> None:

@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from tests.fakes.cluster import FakeCluster
 from tests.fakes.evidence import FakeEvidence
 from tests.fakes.prometheus import FakePrometheus
 from tests.fakes.registry import FakeRegistry
@@ -11,6 +12,7 @@ from tidegate.adapters.clock import SteadyClock
 from tidegate.core.labels import REVISION
 from tidegate.loop.evidence import EvidenceWatch
 from tidegate.loop.follow import Follower
+from tidegate.loop.registries import Registries
 from tidegate.loop.registry import RegistryPoll
 from tidegate.loop.words import LastWords
 from tidegate.loop.world import World
@@ -30,8 +32,19 @@ async def test_a_service_that_selects_other_pods_than_its_own_is_diverted(
 ) -> None:
     world, clock = World(), SteadyClock()
     evidence = EvidenceWatch(FakeEvidence(), FakePrometheus(), clock, on_breach=str, on_look=str)
-    poll = RegistryPoll(registry=FakeRegistry(), clock=clock, interval=1.0, on_change=list)
-    follower = Follower(evidence=evidence, registry=poll, world=world, words=LastWords(None, str))
+    own = RegistryPoll(registry=FakeRegistry(), clock=clock, interval=1.0, on_change=list)
+    fake = FakeRegistry()
+    registries = Registries(
+        own=own,
+        own_writer=fake.writer,
+        open=lambda _: fake,
+        open_writer=lambda _: fake.writer,
+        cluster=FakeCluster(),
+        world=world,
+        clock=clock,
+        on_change=list,
+    )
+    follower = Follower(evidence=evidence, registries=registries, world=world, words=LastWords(None, str))
     assert not follower._diverted("ml/m", "m-v7")
     world.put(service(selector))
     assert follower._diverted("ml/m", "m-v7") is diverted
