@@ -234,7 +234,8 @@ def causes(c: Case) -> set[str]:
 
 def _first_pods(c: Case, rollout: Rollout) -> int:
     whole = c.before.stable is None or rollout.direct
-    return max(1, -(-c.plan.serving.replicas * (100 if whole else c.plan.steps[0].weight) // 100))
+    share = 100 if whole else c.plan.steps[0].weight
+    return max(1, -(-max(c.plan.serving.replicas, rollout.full) * share // 100))
 
 
 def reverts_at_once_and_only_then(c: Case) -> Iterator[str]:
