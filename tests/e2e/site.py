@@ -124,6 +124,7 @@ class Site:
             "httproutes": "apis/gateway.networking.k8s.io/v1",
             "deployments": "apis/apps/v1",
             "events": "apis/events.k8s.io/v1",
+            "horizontalpodautoscalers": "apis/autoscaling/v2",
         }.get(kind, "api/v1")
         return f"/{group}/namespaces/{self.namespace}/{kind}"
 

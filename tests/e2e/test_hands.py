@@ -1,7 +1,9 @@
 """People's hands in a rollout: they pause, hasten, end and retry it, point elsewhere, change the spec."""
 
 import time
+from typing import Any
 
+from tests.driver.platform import wait_for
 from tests.driver.traffic import tally, unclean
 from tests.e2e.site import Site
 from tests.e2e.together import Stories
@@ -13,7 +15,10 @@ LONG = {"weights": [25, 50, 100], "hold": "120s"}
 
 def test_people_pause_resume_hasten_end_and_retry_a_rollout(together: Stories) -> None:
     together(
-        pause_freezes_and_resume_goes_on, promote_skips_holds_but_not_readiness, abort_reverts_and_retry_starts_over
+        pause_freezes_and_resume_goes_on,
+        promote_skips_holds_but_not_readiness,
+        abort_reverts_and_retry_starts_over,
+        sized_by_autoscalers,
     )
 
 
@@ -175,3 +180,44 @@ def seven_eight_seven(site: Site) -> None:
         answers = list(traffic.answers())
     assert look.rejected == {}
     assert unclean(answers) == [], tally(answers)
+
+
+def sized_by_autoscalers(site: Site) -> None:
+    """Kubernetes' own controller keeps sizes within the bounds of our autoscalers, also without any metrics."""
+    manifest = site.manifest(rollout={"steps": [{"weight": 50, "hold": "2s"}, {"weight": 100, "hold": "12s"}]})
+    del manifest["spec"]["serving"]["replicas"]
+    manifest["spec"]["serving"]["autoscaling"] = {"minReplicas": 1, "maxReplicas": 3}
+    first = site.serve(manifest)
+    old = site.revision(first)
+    site.access.kubectl("scale", "deployment", old, "-n", site.namespace, "--replicas=5")
+    wait_for(lambda: _size(site, old) == 3, seconds=90, what="the controller takes what is above the maximum")
+    wait_for(lambda: len(site.ready(first)) == 3, seconds=60, what="three pods serve")
+    with site.trail() as trail, site.traffic(rate=40) as traffic:
+        site.steady(traffic)
+        second = site.candidate()
+        site.wait(lambda look: look.weight == 50, what="half of the traffic")
+        assert len(site.ready(second)) >= 2
+        site.wait(lambda look: look.weight == 100, what="the bake")
+        new = site.revision(second)
+        assert len(site.ready(second)) == 3
+        assert (_bounds(site, old), _bounds(site, new)) == ((3, 3), (3, 3))
+        assert _size(site, old) == 3
+        site.wait(lambda look: look.ready and look.version == second, what="promoted")
+        wait_for(
+            lambda: [s["metadata"]["name"] for s in _scalers(site)] == [new], seconds=60, what="the old one's goes"
+        )
+        assert trail.weights(second) == [50, 100]
+        assert unclean(traffic.answers()) == [], tally(traffic.answers())
+
+
+def _scalers(site: Site) -> list[dict[str, Any]]:
+    return site.listed("horizontalpodautoscalers", "tidegate.dev/modeldeployment")
+
+
+def _bounds(site: Site, revision: str) -> tuple[int, int]:
+    found = next(s["spec"] for s in _scalers(site) if s["metadata"]["name"] == revision)
+    return found["minReplicas"], found["maxReplicas"]
+
+
+def _size(site: Site, revision: str) -> int:
+    return int(site.objects.get(f"{site.path('deployments')}/{revision}")["spec"]["replicas"])
