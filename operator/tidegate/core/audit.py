@@ -72,7 +72,6 @@ class Entry:
     actor: str
     model: str
     version: str
-    attempt: int
     source: str = ""
     target: str = ""
     reason: str = ""

@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 
 from tidegate.core.audit import Act, Actor, Entry
 from tidegate.core.decision import Decision, action_value
+from tidegate.core.labels import DISMISS
 from tidegate.core.reasons import Reason
-from tidegate.core.record import Parking, Record, Rejection, Rollout
+from tidegate.core.record import Parking, Promotion, Record, Rejection, Rollout
 from tidegate.core.transition import decision_id
-from tidegate.core.values import ObjectRef, Revision
+from tidegate.core.values import ObjectRef, Revision, VersionId
 
 #: Entries that a record keeps, newest last: some rollouts' worth. They are told long before they go.
 KEPT = 24
@@ -46,9 +47,8 @@ class Change:
             return None
         return was
 
-    def act(self, act: Act, about: Rollout | Rejection | Parking, actor: str, **more: str) -> Entry:
-        """An entry about one attempt; its number and decision are filled in later."""
-        version = _revision(about).version
+    def act(self, act: Act, version: VersionId, actor: str, **more: str) -> Entry:
+        """An entry about one version; its number and decision are filled in later."""
         return Entry(
             number=0,
             at=self.now,
@@ -56,7 +56,6 @@ class Change:
             actor=actor,
             model=version.model,
             version=version.number,
-            attempt=about.attempt,
             **({"reason": self.reason.value} | more),
         )
 
@@ -65,29 +64,47 @@ Source = Callable[[Change], Iterable[Entry]]
 
 
 def _requests(change: Change) -> Iterator[Entry]:
-    before = change.before
-    attempts = (*((before.rollout,) if before.rollout else ()), *before.rejected, *before.parked)
+    before, rollout = change.before, change.before.rollout
+    ended: tuple[Rejection | Parking, ...] = (*before.rejected, *before.parked)
+    named = {action_value(entry.revision, entry.attempt): entry.revision for entry in ended}
+    if rollout is not None:
+        named[action_value(rollout.canary, rollout.attempt)] = rollout.canary
     for done in change.after.handled:
-        about = next((each for each in attempts if action_value(_revision(each), each.attempt) == done.value), None)
+        # What is dismissed is an alert; it holds whatever is to come, and is told with what serves.
+        about = before.stable if done.action == DISMISS else named.get(done.value)
         if done not in before.handled and about is not None:
-            yield change.act(Act.REQUESTED, about, Actor.PERSON, target=done.action)
+            yield change.act(Act.REQUESTED, about.version, Actor.PERSON, target=done.action)
 
 
 def _start(change: Change) -> Iterator[Entry]:
     rollout = change.after.rollout
     if rollout is None or change.same is not None:
         return
-    old = change.after.stable
-    moved = old is None or old.version != rollout.canary.version
+    old, new = change.after.stable, rollout.canary
+    moved = old is None or old.version != new.version
     actor = Actor.REGISTRY if moved and not change.pinned else Actor.PERSON
-    yield change.act(Act.STARTED, rollout, actor, source=_version(old), target=_version(rollout.canary))
+    yield change.act(Act.STARTED, new.version, actor, source=_number(old), target=_number(new))
 
 
 def _pauses(change: Change) -> Iterator[Entry]:
     was, is_ = change.same, change.after.rollout
-    if was is None or is_ is None or (was.deadline.since is None) == (is_.deadline.since is None):
+    if was is None or is_ is None:
         return
-    yield change.act(Act.RESUMED if was.deadline.since is None else Act.PAUSED, is_, Actor.PERSON)
+    # While approval is waited for the deadline stands as well, and nobody has paused anything.
+    before = was.deadline.since is None and was.asked is None
+    after = is_.deadline.since is None and is_.asked is None
+    if before != after:
+        yield change.act(Act.PAUSED if after else Act.RESUMED, is_.canary.version, Actor.PERSON)
+
+
+def _approvals(change: Change) -> Iterator[Entry]:
+    was, is_ = change.same, change.after.rollout
+    if is_ is None:
+        return
+    for word in is_.approvals:
+        if was is None or word not in was.approvals:
+            act = Act.APPROVED if word.granted else Act.REFUSED
+            yield change.act(act, is_.canary.version, f"user:{word.approver}", target=f"{word.weight}%")
 
 
 def _weights(change: Change) -> Iterator[Entry]:
@@ -95,36 +112,41 @@ def _weights(change: Change) -> Iterator[Entry]:
     if is_ is None:
         return
     was = change.same.weight if change.same is not None else 0
-    verdict = is_.verdict
+    verdict, version = is_.verdict, is_.canary.version
     told = change.same is not None and change.same.verdict == verdict
     moved = {"source": f"{was}%", "target": f"{is_.weight}%"}
     if verdict is not None and (not told or was != is_.weight):
         actor = _BEHIND.get(verdict.reason, Actor.TIDEGATE)
         why = {"reason": verdict.reason.value, "message": verdict.message[:LONGEST]}
-        yield change.act(Act.REVERTED, is_, actor, **moved, **why)
+        yield change.act(Act.REVERTED, version, actor, **(moved | why))
     elif was != is_.weight:
-        yield change.act(Act.STEP, is_, Actor.TIDEGATE, **moved)
+        yield change.act(Act.STEP, version, Actor.TIDEGATE, **moved)
 
 
 def _promotion(change: Change) -> Iterator[Entry]:
-    was, stable = change.before.rollout, change.after.stable
-    if was is None or change.after.rollout is not None or stable != was.canary or stable == change.before.stable:
+    was, old, new = change.before.rollout, change.before.stable, change.after.stable
+    if was is None or change.after.rollout is not None or new != was.canary or new == old:
         return
-    yield change.act(
-        Act.PROMOTED, was, Actor.TIDEGATE, source=_version(change.before.stable), target=_version(was.canary)
-    )
+    yield change.act(Act.PROMOTED, was.canary.version, Actor.TIDEGATE, source=_number(old), target=_number(new))
 
 
-def _revision(attempt: Rollout | Rejection | Parking) -> Revision:
-    return attempt.canary if isinstance(attempt, Rollout) else attempt.revision
+def _write_backs(change: Change) -> Iterator[Entry]:
+    left = change.after.intents()
+    for intent in change.before.intents():
+        if intent in left:
+            continue
+        pointer = intent.pointer if isinstance(intent, Promotion) else intent.candidate
+        source = (intent.before or "") if isinstance(intent, Promotion) else intent.version.number
+        moved = {"source": source, "target": f"{pointer.kind.value} {pointer.value}"}
+        yield change.act(Act.WRITTEN_BACK, intent.version, Actor.TIDEGATE, **moved, message=change.message[:LONGEST])
 
 
-def _version(revision: Revision | None) -> str:
+def _number(revision: Revision | None) -> str:
     return revision.version.number if revision is not None else ""
 
 
 #: In the order in which the acts of one decision happen.
-SOURCES: tuple[Source, ...] = (_requests, _start, _pauses, _weights, _promotion)
+SOURCES: tuple[Source, ...] = (_requests, _start, _pauses, _approvals, _weights, _promotion, _write_backs)
 
 
 def entered(

@@ -100,7 +100,9 @@ def _parser() -> argparse.ArgumentParser:
         made = verb(name, about, run)
         made.add_argument("name", nargs="?", metavar="NAME", help="an object; all of the namespace without it")
         made.add_argument("-A", "--all-namespaces", action="store_true", help="those of all namespaces")
-    verb("history", "attempts that have ended, newest first", _history).add_argument("name", metavar="NAME")
+    made = verb("history", "attempts that have ended, newest first", _history)
+    made.add_argument("name", metavar="NAME")
+    made.add_argument("--acts", action="store_true", help="every act in its place: requests, steps, approvals, reverts")
     for name, about in ACTIONS.items():
         made = verb(name, about, _act)
         made.add_argument("name", metavar="NAME")
@@ -166,9 +168,10 @@ def _watch(options: argparse.Namespace) -> int:
 def _history(options: argparse.Namespace) -> int:
     body = Kubectl(flags=options.flags).get(options.name)
     if options.output:
-        _print_json(list(reversed((body.get("status") or {}).get("history") or [])))
+        past = list(reversed((body.get("status") or {}).get("history") or []))
+        _print_json(view.acts(body) if options.acts else past)
     else:
-        _print(view.history(body))
+        _print(view.trail(body) if options.acts else view.history(body))
     return 0
 
 

@@ -1,5 +1,6 @@
 """Objects as people read them: one in full, many as a table, the past, and one line for each change. Pure."""
 
+import json
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -69,6 +70,37 @@ def history(body: Body) -> list[str]:
         took = _span((_time(past["ended"]) - _time(past["started"])).total_seconds())
         rows.append((named(past), past["reason"], past["started"], took, past["message"]))
     return _columns(rows)
+
+
+def acts(body: Body) -> list[dict[str, Any]]:
+    """The newest acts on an object, newest first, in the words of the audit trail (docs/reference/audit.md)."""
+    try:
+        found = json.loads((body.get("status") or {}).get("record") or "{}").get("journal") or []
+    except (ValueError, AttributeError):
+        return []  # the operator says itself that it can't be read
+    return [
+        {
+            "sequence": act["number"],
+            "time": datetime.fromtimestamp(act["at"], UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+            "act": act["act"],
+            "actor": act["actor"],
+            "model": act["model"],
+            "version": act["version"],
+            "from": act.get("source", ""),
+            "to": act.get("target", ""),
+            "reason": act.get("reason", ""),
+            "message": act.get("message", ""),
+            "decision": act.get("decision", ""),
+        }
+        for act in reversed(found)
+    ]
+
+
+def trail(body: Body) -> list[str]:
+    """The same as a table."""
+    columns = ("sequence", "time", "act", "version", "from", "to", "actor", "reason", "message")
+    rows = [[str(act[name]) or "-" for name in columns] for act in acts(body)]
+    return _columns([[name.upper() for name in columns], *rows])
 
 
 def line(body: Body, now: datetime) -> str:

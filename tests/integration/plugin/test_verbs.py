@@ -89,6 +89,15 @@ def test_history_is_there_for_people_and_programs(place: Place) -> None:
     assert place.viewer.run("history", place.name).stdout.splitlines()[1].split()[:2] == ["6/1", "Promoted"]
 
 
+def test_acts_are_there_for_people_and_programs(place: Place) -> None:
+    act = {"number": 3, "at": 1_760_000_000.5, "act": "step", "actor": "tidegate", "model": "m", "version": "7"}
+    place.apply(record=json.dumps({"v": 1, "journal": [{**act, "source": "5%", "target": "25%"}]}))
+    (told,) = place.viewer.json("history", place.name, "--acts")
+    assert (told["sequence"], told["act"], told["from"], told["to"]) == (3, "step", "5%", "25%")
+    line = place.viewer.run("history", place.name, "--acts").stdout.splitlines()[1]
+    assert line.split() == ["3", "2025-10-09T08:53:20Z", "step", "7", "5%", "25%", "tidegate", "-", "-"]
+
+
 def test_who_may_only_view_changes_nothing(place: Place) -> None:
     place.apply(**rolling())
     done = place.viewer.run("abort", place.name)

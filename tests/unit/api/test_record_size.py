@@ -113,7 +113,6 @@ def test_a_full_record_fits_and_survives() -> None:
                 actor=f"user:{'u' * 100}",
                 model="m" * 100,
                 version="1000",
-                attempt=1,
                 source="s" * 100,
                 target="t" * 100,
                 reason=reason,

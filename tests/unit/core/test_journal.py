@@ -11,8 +11,9 @@ from tidegate.core.begin import finished
 from tidegate.core.decide import decide
 from tidegate.core.decision import Decision
 from tidegate.core.journal import KEPT, Change, entered
+from tidegate.core.plan import Pointer, PointerKind
 from tidegate.core.reasons import Reason
-from tidegate.core.record import Handled, Record, Rejection, Stopwatch, Verdict
+from tidegate.core.record import Approval, Asked, Discard, Handled, Promotion, Record, Rejection, Stopwatch, Verdict
 from tidegate.core.transition import transition
 
 REF = make.plan().ref
@@ -38,6 +39,12 @@ PAUSED = at(5, deadline=Stopwatch(spent=1.0))
 REJECTED = make.record(
     rollout=None, rejected=(Rejection(revision=make.V7, attempt=2, reason=BREACH.reason, message="", at=make.NOW),)
 )
+WAITING = {"deadline": Stopwatch(spent=1.0), "asked": Asked(weight=25, since=make.NOW)}
+YES = Approval(weight=25, granted=True, approver="ann", name="yes", at=make.NOW)
+NO = replace(YES, granted=False, approver="bob", name="no")
+CHAMPION, CHALLENGER = (Pointer(kind=PointerKind.ALIAS, value=name) for name in ("champion", "challenger"))
+INTENT = Promotion(version=make.V7.version, pointer=CHAMPION, before="6", candidate=CHALLENGER, at=make.NOW)
+DISCARD = Discard(version=make.V8.version, candidate=CHALLENGER, at=make.NOW)
 RETRY = Handled(action="retry", value="7/2")
 CASES = {
     "a start by the registry": (make.idle(), STARTED, [("started", "registry", "7", "6", "7")]),
@@ -56,6 +63,22 @@ CASES = {
     "a retry": (
         REJECTED, replace(REJECTED, rejected=(), handled=(RETRY,)), [("requested", "person", "7", "", "retry")]
     ),
+    "an alert that was dismissed": (
+        make.idle(), make.idle(handled=(Handled(action="dismiss", value="a1"),)),
+        [("requested", "person", "6", "", "dismiss")],
+    ),
+    "a wait for approval": (at(5), at(5, **WAITING), []),
+    "its end by approval": (at(5, **WAITING), at(5, approvals=(YES,)), [("approved", "user:ann", "7", "", "25%")]),
+    "a refusal while it waits": (
+        at(5, **WAITING), at(5, **WAITING, approvals=(NO,)), [("refused", "user:bob", "7", "", "25%")]
+    ),
+    "a pointer that follows": (
+        make.idle(promotion=INTENT), make.idle(), [("written-back", "tidegate", "7", "6", "alias champion")]
+    ),
+    "a rejected version off its pointer": (
+        make.idle(discards=(DISCARD,)), make.idle(), [("written-back", "tidegate", "8", "8", "alias challenger")]
+    ),
+    "a pointer that is still to follow": (make.idle(promotion=INTENT, discards=(DISCARD,)),) * 2 + ([],),
     "what is only filed": (at(0, verdict=BREACH), REJECTED, []),
     "a confirmation": (at(5, hold=None), at(5), []),
     "nothing": (at(5), at(5), []),
@@ -121,7 +144,7 @@ def test_an_entry_names_the_decision_of_the_log_line_and_the_event_has_one_id() 
 def test_further_acts_are_entered_by_a_source_of_their_own() -> None:
     def written_back(change: Change) -> Iterator[Entry]:
         assert change.before.rollout is not None
-        yield change.act(Act.WRITTEN_BACK, change.before.rollout, Actor.TIDEGATE, target="champion")
+        yield change.act(Act.WRITTEN_BACK, change.before.rollout.canary.version, Actor.TIDEGATE, target="champion")
 
     decision = Decision(record=at(25), reason=Reason.ADVANCING, message="")
     made = entered(REF, at(5), decision, now=make.NOW, pinned=False, sources=(written_back,))

@@ -6,9 +6,12 @@ from typing import Any
 import pytest
 from tests.unit.core import builders as make
 
+from tidegate.adapters.audit import render
 from tidegate.api.report import render_status
+from tidegate.core.audit import event_of
 from tidegate.core.decide import decide
 from tidegate.core.decision import Decision
+from tidegate.core.journal import entered
 from tidegate.core.reasons import Reason
 from tidegate.core.record import Parking, Record, Rejection
 from tidegate.core.report import report
@@ -54,6 +57,24 @@ def test_pause_stops_the_clocks_and_is_seen_as_a_pause() -> None:
     wish = intent("pause", held)
     held["metadata"]["annotations"] = {wish.key: wish.value}
     assert paused_by(held) == ("annotation",)
+
+
+def test_acts_are_told_in_the_words_of_the_audit_trail() -> None:
+    before = make.record(rollout=make.rollout(raised=make.NOW - 401))
+    decided = decide(make.plan(), before, make.seen(before))
+    record = entered(make.plan().ref, before, decided, now=make.NOW, pinned=False).record
+    (act,) = view.acts(body(record))
+    (entry,) = record.journal
+    event = render(event_of("ModelDeployment", make.plan().ref, entry))
+    assert {**act, "time": ""} == {name: event[name] for name in act} | {"time": ""}
+    assert view.trail(body(record))[1].split()[2:6] == ["step", "7", "5%", "25%"]
+
+
+@pytest.mark.parametrize("record", ["", "{", "[]", "null", '{"v": 99}'])
+def test_of_a_record_that_nobody_can_read_no_acts_are_told(record: str) -> None:
+    told = body(make.record())
+    told["status"]["record"] = record
+    assert view.acts(told) == []
 
 
 @pytest.mark.parametrize("kind", ["rejected", "parked"])
