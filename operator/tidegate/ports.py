@@ -1,6 +1,6 @@
 """What the loop needs of the outside, as small protocols. Each has a contract suite that fakes and real parts share."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Protocol
@@ -162,6 +162,14 @@ class Logs(Protocol):
         ...
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Page:
+    """Some of the objects of a list. `version` is the whole list's: a watch goes on from there."""
+
+    items: "list[Manifest]"
+    version: str
+
+
 class Cluster(Protocol):
     """The Kubernetes API as the loop uses it. Errors are those of `tidegate.errors`."""
 
@@ -174,6 +182,10 @@ class Cluster(Protocol):
 
         Kinds that others own too are narrowed to what carries the label `app.kubernetes.io/managed-by: tidegate`.
         """
+        ...
+
+    def pages(self, kind: str, namespace: str | None) -> AsyncIterator[Page]:
+        """The same list while it is being read: of thousands of objects never more than a page is in memory."""
         ...
 
     async def apply(self, manifest: Manifest) -> Manifest:

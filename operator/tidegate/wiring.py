@@ -384,7 +384,7 @@ def _prometheus(settings: Settings) -> Prometheus:
 
 async def _until_told(operator: Operator, access: Access, settings: Settings) -> None:
     told, over = asyncio.Event(), asyncio.Event()
-    intake = Intake(seen=operator.seen, gone=operator.gone)
+    intake = Intake(seen=operator.seen, gone=operator.gone, listed=operator.relister.since)
     watches = asyncio.create_task(
         run_informer(intake, access, namespaces=settings.watched_namespaces, stop=over, on_signal=told.set),
         name="watches",

@@ -253,6 +253,15 @@ async def test_a_list_of_our_own_kind_needs_no_label(stage: Stage) -> None:
     assert [(body["kind"], body["metadata"]["name"]) for body in listed] == [("ModelDeployment", "fraud")]
 
 
+async def test_pages_are_the_list_and_say_which_version_it_is_of(stage: Stage) -> None:
+    ours = config_map(stage.namespace, "ours", a="1")
+    ours["metadata"]["labels"] = {MANAGED_BY: MANAGER}
+    made = await stage.cluster.apply(ours)
+    pages = [page async for page in stage.cluster.pages("ConfigMap", stage.namespace)]
+    assert [body["metadata"]["name"] for page in pages for body in page.items] == ["ours"]
+    assert int(pages[-1].version) >= int(made["metadata"]["resourceVersion"])
+
+
 async def test_an_event_is_kept(stage: Stage) -> None:
     await stage.cluster.emit(event(stage.namespace, "fraud.1"))
     kept = await stage.cluster.get("Event", stage.namespace, "fraud.1")

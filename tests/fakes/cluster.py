@@ -7,7 +7,7 @@ Tests play everybody else with `put`, `edit`, `set_status` and `remove`, watch w
 
 import asyncio
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Literal
@@ -15,7 +15,7 @@ from typing import Any, Literal
 from tidegate.core.drift import ATOMIC_MAPS, LIST_KEYS, identity, list_keys
 from tidegate.core.labels import MANAGED_BY, MANAGER
 from tidegate.errors import Conflict, Refused
-from tidegate.ports import Manifest
+from tidegate.ports import Manifest, Page
 
 Key = tuple[str, str, str]
 Phase = Literal["before", "after"]
@@ -118,6 +118,9 @@ class FakeCluster:
             if namespace in {None, body["metadata"]["namespace"]}
             and (own or (body["metadata"].get("labels") or {}).get(MANAGED_BY) == MANAGER)
         ]
+
+    async def pages(self, kind: str, namespace: str | None) -> AsyncIterator[Page]:
+        yield Page(items=list(await self.list(kind, namespace)), version=str(self._version))
 
     async def apply(self, manifest: Manifest) -> Manifest:
         key = _key(manifest)

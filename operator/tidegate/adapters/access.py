@@ -33,6 +33,7 @@ _ACCOUNT = Path("/var/run/secrets/kubernetes.io/serviceaccount")
 
 
 Handler = Callable[[aiohttp.ClientRequest], Awaitable[aiohttp.ClientResponse]]
+Middleware = Callable[[aiohttp.ClientRequest, Handler], Awaitable[aiohttp.ClientResponse]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -145,8 +146,10 @@ class Access:
         self._connector = aiohttp.TCPConnector(limit=connections, ssl=identity.tls, keepalive_timeout=_KEEP_ALIVE)
         self.session = self.share()
 
-    def share(self, *, patient: bool = False) -> aiohttp.ClientSession:
+    def share(self, *, patient: bool = False, within: Middleware | None = None) -> aiohttp.ClientSession:
         """A session on the same connections for somebody who closes sessions as he likes.
+
+        `within` sees each answer before anybody else.
 
         A `patient` one is for kopf. It asks again after a 401 for as long as its caller waits: kopf would close its
         session at the first one, under the requests that wait for a connection, and aiohttp then fails as kopf does not
@@ -166,8 +169,8 @@ class Access:
         return aiohttp.ClientSession(
             connector=self._connector,
             connector_owner=False,
-            response_class=_Lean,
-            middlewares=(authorized, *((_patiently,) if patient else ())),
+            response_class=Lean,
+            middlewares=(authorized, *((_patiently,) if patient else ()), *((within,) if within else ())),
             headers={"User-Agent": "tidegate", "Accept": "application/json"},
             proxy=self.identity.proxy,
             # One event of a watch may be longer than aiohttp's usual buffer.
@@ -201,11 +204,15 @@ def _lean_object(fields: list[tuple[str, Any]]) -> dict[str, Any]:
     return value
 
 
-class _Lean(aiohttp.ClientResponse):
-    """An answer that is read lean, also by kopf."""
+class Lean(aiohttp.ClientResponse):
+    """An answer that is read lean, also by kopf. `instead` is read in its place."""
+
+    instead: Any = None
 
     async def json(self, **options: Any) -> Any:
-        return await super().json(**{"loads": lean, **options})
+        """The body as `lean` reads it, or what is to be read instead."""
+        found = await super().json(**{"loads": lean, **options})
+        return found if self.instead is None else self.instead
 
 
 async def _patiently(request: aiohttp.ClientRequest, handler: Handler) -> aiohttp.ClientResponse:

@@ -4,8 +4,9 @@ Every write is a server-side apply of the whole of what we mean, by one field ma
 into our fields is taken back, what we leave out goes, and the fields of others stay.
 """
 
+import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -16,11 +17,11 @@ import aiohttp
 from tidegate.adapters.access import Access, lean
 from tidegate.core.labels import MANAGED_BY, MANAGER
 from tidegate.errors import ClusterError, Conflict, NotServed, Refused, Unreachable
-from tidegate.ports import Manifest
+from tidegate.ports import Manifest, Page
 
 FIELD_MANAGER = "tidegate"
-#: Objects in one page of a list: what a page takes in memory is never given back.
-PAGE = 50
+#: Objects in one page of a list: what a page takes in memory is never given back, and nothing else is done meanwhile.
+PAGE = 100
 #: Kinds whose objects are all of interest; of the others, those with our label.
 _OWN_KINDS = frozenset({"ModelDeployment", "ModelApproval", "ModelRegistry", "HTTPRoute", "HorizontalPodAutoscaler"})
 _APPLY = {"Content-Type": "application/apply-patch+yaml"}
@@ -87,18 +88,36 @@ class KubeCluster:
 
     async def list(self, kind: str, namespace: str | None) -> list[Manifest]:
         """Read all objects of a kind page by page; shared kinds are narrowed to what carries our label."""
+        return [item async for page in self.pages(kind, namespace) for item in page.items]
+
+    async def pages(self, kind: str, namespace: str | None) -> AsyncIterator[Page]:
+        """The same, a page at a time. The API server makes up the next page while one is being looked at."""
         resource = RESOURCES[kind]
         query = {"limit": str(PAGE)}
         if kind not in _OWN_KINDS:
             query["labelSelector"] = f"{MANAGED_BY}={MANAGER}"
-        found: list[Manifest] = []
-        while True:
-            page = await self._request("GET", resource.path(namespace), query=query)
-            found += [{"apiVersion": resource.api_version, "kind": kind, **item} for item in page.get("items") or ()]
-            following = (page.get("metadata") or {}).get("continue")
-            if not following:
-                return found
-            query["continue"] = following
+        following: asyncio.Task[Manifest] | None = asyncio.create_task(self._page(resource, namespace, query))
+        try:
+            while following is not None:
+                found = await following
+                meta = found.get("metadata") or {}
+                more = meta.get("continue")
+                following = (
+                    asyncio.create_task(self._page(resource, namespace, {**query, "continue": more})) if more else None
+                )
+                # Whoever looks at a page may not wait for anything: the request goes out before.
+                await asyncio.sleep(0)
+                items = found.get("items") or ()
+                yield Page(
+                    items=[{"apiVersion": resource.api_version, "kind": kind, **item} for item in items],
+                    version=str(meta.get("resourceVersion", "")),
+                )
+        finally:
+            if following is not None:
+                following.cancel()
+
+    async def _page(self, resource: Resource, namespace: str | None, query: Mapping[str, str]) -> Manifest:
+        return await self._request("GET", resource.path(namespace), query=query)
 
     async def apply(self, manifest: Manifest) -> Manifest:
         """Server-side apply, forced; a compare-and-set where the manifest has uid and resourceVersion.

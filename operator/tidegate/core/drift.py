@@ -95,6 +95,9 @@ def _same(field: str, live: Any, desired: Any, parent: str = "") -> bool:
     if live is None:
         # The API drops empty values; setting one where there is none changes nothing.
         return not desired or _empty(desired)
+    # Most values are texts, and most of them are as they have to be.
+    if isinstance(desired, str) and desired == live:
+        return True
     if isinstance(desired, Mapping):
         return isinstance(live, Mapping) and _maps(field, live, desired)
     if isinstance(desired, list | tuple):

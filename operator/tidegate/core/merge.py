@@ -38,6 +38,9 @@ def merged(base: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
 
 def plain(value: Any) -> Any:
     """A deep copy of a JSON value without the keys that are null."""
+    # Most are texts, and to find out that one is no map costs more than all else here.
+    if isinstance(value, str):
+        return value
     if isinstance(value, Mapping):
         return {key: plain(inner) for key, inner in value.items() if inner is not None}
     if isinstance(value, list | tuple):

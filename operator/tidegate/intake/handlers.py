@@ -3,7 +3,7 @@
 Only `on.event` handlers: with any other kind kopf writes annotations and finalizers to users' objects.
 """
 
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,16 +25,19 @@ WATCHED: tuple[tuple[str, str, str, str, bool], ...] = (
     ("autoscaling", "v2", "horizontalpodautoscalers", "HorizontalPodAutoscaler", False),
     ("discovery.k8s.io", "v1", "endpointslices", "EndpointSlice", True),
 )
-#: What kopf itself still reads of an object after the handler.
-_KEPT = frozenset({"apiVersion", "kind", "metadata"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Intake:
-    """Where events go: `seen` for an object that is, `gone` for one that is not any more."""
+    """Where events go: `seen` for an object that is, `gone` for one that is not any more.
+
+    `listed` takes in a list of a kind in a namespace (None: in all), and tells the version that a watch goes on from;
+    None where the kind isn't served.
+    """
 
     seen: Callable[[str, Mapping[str, Any]], None]
     gone: Callable[[str, Mapping[str, Any]], None]
+    listed: Callable[[str, str | None], Awaitable[str | None]]
 
 
 def register(registry: kopf.OperatorRegistry, intake: Intake) -> None:
@@ -49,16 +52,7 @@ def register(registry: kopf.OperatorRegistry, intake: Intake) -> None:
 def _handler(kind: str, intake: Intake) -> Callable[..., Awaitable[None]]:
     # kopf runs plain functions in threads of their own; cache, queue and revert lane belong to the event loop.
     async def handle(type: str | None, event: Mapping[str, Any], **_: Any) -> None:  # noqa: A002 (kopf's own name)
-        take, told = (intake.gone if type == "DELETED" else intake.seen), event["object"]
-        take(kind, dict(told))
-        _shed(told)
+        take = intake.gone if type == "DELETED" else intake.seen
+        take(kind, event["object"])
 
     return handle
-
-
-def _shed(told: MutableMapping[str, Any]) -> None:
-    """Empty what kopf goes on holding: its watch keeps the first list's objects for as long as it runs."""
-    for field in told.keys() - _KEPT:
-        del told[field]
-    told["metadata"].pop("managedFields", None)
-    told["metadata"].pop("annotations", None)

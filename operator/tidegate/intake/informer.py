@@ -5,17 +5,21 @@ import itertools
 import signal
 import threading
 from collections.abc import Callable, Collection, Iterator
+from http import HTTPStatus
 from typing import Any
+from urllib.parse import urlsplit
 
+import aiohttp
 import kopf
 from kopf._core.reactor.inventory import ResourceMemories, ResourceMemory  # what `kopf.operator(memories=)` takes
 
-from tidegate.adapters.access import Access
+from tidegate.adapters.access import Access, Handler, Lean, Middleware
+from tidegate.adapters.kube import RESOURCES
 from tidegate.core.labels import MANAGED_BY, MANAGER
 from tidegate.intake.handlers import WATCHED, Intake, register
 
-#: Objects in one page of a list. kopf lists all kinds at once and keeps each one's last page for ever.
-CHUNK = 25
+#: Objects in one page of kopf's lists, which see to it that the kind can be read and are answered by ours.
+CHUNK = 1
 LOGIN_AGAIN = 1.0  # seconds between two logins
 IDLE = 0.2  # seconds that a per-object worker of kopf lives on without events
 
@@ -76,6 +80,29 @@ class _NoMemories(ResourceMemories):
         return await super().recall(raw_body, **{**options, "ephemeral": True})
 
 
+def _answering(intake: Intake, server: str, namespaces: Collection[str]) -> Middleware:
+    """Answers kopf's lists with no object, and the version of the list that was taken in for it (ADR 15)."""
+    places = {
+        f"{urlsplit(server).path}{RESOURCES[kind].path(namespace)}": (kind, namespace)
+        for _, _, _, kind, _ in WATCHED
+        for namespace in namespaces or (None,)
+    }
+
+    async def answer(request: aiohttp.ClientRequest, handler: Handler) -> aiohttp.ClientResponse:
+        answered = await handler(request)
+        place = places.get(request.url.path)
+        if place is None or "watch" in request.url.query or answered.status != HTTPStatus.OK:
+            return answered
+        version = await intake.listed(*place)
+        if version is None:
+            answered.status = HTTPStatus.SERVICE_UNAVAILABLE
+        if isinstance(answered, Lean):
+            answered.instead = {"metadata": {"resourceVersion": version}, "items": []}
+        return answered
+
+    return answer
+
+
 async def run_informer(
     intake: Intake,
     access: Access,
@@ -88,13 +115,13 @@ async def run_informer(
     registry = kopf.OperatorRegistry()
     register(registry, intake)
 
-    logins = itertools.count()
+    logins, lists = itertools.count(), _answering(intake, access.server, namespaces)
 
     @kopf.on.login(registry=registry)
     async def login(**_: Any) -> kopf.AiohttpSession:
         # After a 401 kopf closes the session, asks for another at once, and takes none that it had before.
         await asyncio.sleep(LOGIN_AGAIN if next(logins) else 0.0)
-        return kopf.AiohttpSession(server=access.server, aiohttp_session=access.share(patient=True))
+        return kopf.AiohttpSession(server=access.server, aiohttp_session=access.share(patient=True, within=lists))
 
     others = asyncio.all_tasks()
     tasks = await kopf.spawn_tasks(

@@ -1,9 +1,10 @@
 """The fence: what only the leader may write, it writes while its lease holds and not a moment longer."""
 
 import asyncio
+from collections.abc import AsyncIterator
 
 from tidegate.errors import NotLeading
-from tidegate.ports import Cluster, Manifest
+from tidegate.ports import Cluster, Manifest, Page
 
 
 class Fence:
@@ -48,6 +49,10 @@ class Fenced:
     async def list(self, kind: str, namespace: str | None) -> "list[Manifest]":
         """See `Cluster.list`."""
         return await self._cluster.list(kind, namespace)
+
+    def pages(self, kind: str, namespace: str | None) -> AsyncIterator[Page]:
+        """See `Cluster.pages`."""
+        return self._cluster.pages(kind, namespace)
 
     async def apply(self, manifest: Manifest) -> Manifest:
         """See `Cluster.apply`."""

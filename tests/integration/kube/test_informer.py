@@ -13,7 +13,8 @@ from tests.contract.cluster_cases import config_map, model_deployment
 
 from tidegate.adapters.access import Access, find_identity
 from tidegate.adapters.kube import KubeCluster
-from tidegate.intake.handlers import Intake
+from tidegate.core.labels import MANAGED_BY, MANAGER
+from tidegate.intake.handlers import WATCHED, Intake
 from tidegate.intake.informer import run_informer
 
 pytestmark = pytest.mark.apiserver
@@ -35,19 +36,29 @@ async def test_the_informer_outlives_a_refused_token_and_closes_nobody_elses_ses
         return await identity.headers()
 
     access, stop = Access(replace(identity, headers=changing)), asyncio.Event()
-    seen = asyncio.Queue[str]()
+    seen, listed = asyncio.Queue[str](), asyncio.Queue[str]()
+    cluster = KubeCluster(access)
 
     def look(kind: str, body: Mapping[str, Any]) -> None:
         seen.put_nowait(kind)
 
-    intake = Intake(seen=look, gone=look)
+    async def take(kind: str, inside: str | None) -> str | None:
+        listed.put_nowait(kind)
+        return [page.version async for page in cluster.pages(kind, inside)][-1]
+
+    intake = Intake(seen=look, gone=look, listed=take)
     informer = asyncio.create_task(run_informer(intake, access, namespaces=[namespace], stop=stop))
-    assert await asyncio.wait_for(seen.get(), 60) == "ModelDeployment"
+    for _ in WATCHED:
+        await asyncio.wait_for(listed.get(), 60)
     assert refusals.qsize() == 3
+    assert seen.empty(), "lists are taken in by whoever is asked for them"
+    ours = config_map(namespace, a="1")
+    ours["metadata"]["labels"] = {MANAGED_BY: MANAGER}
+    made = await cluster.apply(ours)
+    assert made["data"] == {"a": "1"}
+    assert await asyncio.wait_for(seen.get(), 60) == "ConfigMap"
 
     assert not access.session.closed
-    made = await KubeCluster(access).apply(config_map(namespace, a="1"))
-    assert made["data"] == {"a": "1"}
 
     stop.set()
     await asyncio.wait_for(informer, 30)

@@ -2,13 +2,13 @@
 
 import asyncio
 from collections import Counter
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TypeVar
 
 from tests.fakes.cluster import Crash, Fault, Phase, Write
 
 from tidegate.errors import ClusterError, Unreachable
-from tidegate.ports import Cluster, Manifest
+from tidegate.ports import Cluster, Manifest, Page
 
 T = TypeVar("T")
 
@@ -40,6 +40,13 @@ class Line:
 
     async def list(self, kind: str, namespace: str | None) -> "list[Manifest]":
         return await self._read(kind, lambda: self._cluster.list(kind, namespace))
+
+    async def pages(self, kind: str, namespace: str | None) -> AsyncIterator[Page]:
+        yield await self._read(kind, lambda: self._whole(kind, namespace))
+
+    async def _whole(self, kind: str, namespace: str | None) -> Page:
+        pages = [page async for page in self._cluster.pages(kind, namespace)]
+        return Page(items=[item for page in pages for item in page.items], version=pages[-1].version)
 
     async def apply(self, manifest: Manifest) -> Manifest:
         return await self._write("apply", manifest, lambda: self._cluster.apply(manifest))

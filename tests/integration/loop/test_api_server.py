@@ -27,6 +27,7 @@ from tidegate.ports import Manifest
 pytestmark = pytest.mark.apiserver
 #: Seconds of the operator's clock in one of the machine's: what waits for the clock alone need not be waited for.
 FAST = 5.0
+Tell = Callable[[str, Any], None]
 
 
 class FastClock:
@@ -42,11 +43,11 @@ class FastClock:
 class Informer:
     """The product's informer in a thread of its own: at its end kopf cancels whatever else runs in its loop."""
 
-    def __init__(self, identity: Identity, namespace: str, intake: Intake) -> None:
+    def __init__(self, identity: Identity, namespace: str, seen: Tell, gone: Tell) -> None:
         self._home = asyncio.get_running_loop()
         self._identity = identity
         self._namespace = namespace
-        self._intake = Intake(seen=self._at_home(intake.seen), gone=self._at_home(intake.gone))
+        self._intake = Intake(seen=self._at_home(seen), gone=self._at_home(gone), listed=self._listed)
         self._started = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._watch()), name="informer")
         self._thread.start()
@@ -57,14 +58,22 @@ class Informer:
         await asyncio.to_thread(self._thread.join, 30)
         assert not self._thread.is_alive()
 
-    def _at_home(self, tell: Callable[[str, Any], None]) -> Callable[[str, Any], None]:
+    def _at_home(self, tell: Tell) -> Tell:
         # A copy: kopf goes on to change what it handed out once the handler has returned.
         return lambda kind, body: void(self._home.call_soon_threadsafe(tell, kind, copy.deepcopy(body)))
+
+    async def _listed(self, kind: str, namespace: str | None) -> str | None:
+        version: str | None = None
+        async for page in KubeCluster(self._access).pages(kind, namespace):
+            version = page.version
+            for body in page.items:
+                self._intake.seen(kind, body)
+        return version
 
     async def _watch(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         self._started.set()
-        access = Access(self._identity)
+        access = self._access = Access(self._identity)
         await run_informer(self._intake, access, namespaces=[self._namespace], stop=self._stop)
         await access.close()
         # Connections that are given up are closed in later rounds of the loop; its own pipe to itself stays.
@@ -89,8 +98,7 @@ class RealStage(Stage):
 
     async def open(self) -> None:
         await super().open()
-        intake = Intake(seen=self._seen, gone=self._gone)
-        self._informer = Informer(self._access.identity, self.hands.namespace, intake)
+        self._informer = Informer(self._access.identity, self.hands.namespace, self._seen, self._gone)
 
     async def close(self) -> None:
         if self._informer is not None:

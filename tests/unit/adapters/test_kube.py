@@ -212,7 +212,7 @@ async def test_a_list_is_read_page_by_page(start: Start) -> None:
         ("v1", "Service", "a"),
         ("v1", "Service", "b"),
     ]
-    selector = {"limit": "50", "labelSelector": "app.kubernetes.io/managed-by=tidegate"}
+    selector = {"limit": "100", "labelSelector": "app.kubernetes.io/managed-by=tidegate"}
     assert asked == [selector, {**selector, "continue": "more"}]
 
 
