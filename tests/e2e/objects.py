@@ -6,6 +6,7 @@ import ssl
 import threading
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -130,11 +131,9 @@ class Watch:
         said = self._read()
         while self._lasting and not self._closing:
             self._connection.close()
-            try:
+            time.sleep(AGAIN)  # another process starts again: there is nothing to wait on
+            with suppress(OSError, http.client.HTTPException):
                 self._open()
-            except (OSError, http.client.HTTPException):
-                time.sleep(AGAIN)  # another process starts again: there is nothing to wait on
-            else:
                 # Whoever closes meanwhile closes either what was open before, or this.
                 said = said if self._closing else self._read()
         if not self._closing:

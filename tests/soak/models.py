@@ -30,7 +30,9 @@ def main() -> None:
     client = MlflowClient()
     for kind in [Kind.GOOD, *map(Kind, args.order.split(","))]:
         found = client.get_model_version(base, made[kind])
-        client.create_model_version(args.name, found.source, run_id=found.run_id, model_id=found.model_id)
+        # A logged model is named by its id; the server wants it a second time.
+        logged = found.source.removeprefix("models:/") if found.source.startswith("models:/") else None
+        client.create_model_version(args.name, found.source, run_id=found.run_id, model_id=logged, await_creation_for=0)
 
 
 if __name__ == "__main__":

@@ -80,6 +80,9 @@ class Subject:
         fields: dict[str, Any] = {"rollout": {"weights": [25, 50, 100], "hold": "2s"}, "guards": GUARDS}
         if self.flavour is Flavour.GATEWAY:
             fields["evidence"] = {"prometheus": ["contour"]}
+        if self.flavour is Flavour.ALERT:
+            # A Prometheus that starts anew may tell of an alert over a minute late.
+            fields["rollout"] = {"steps": [{"weight": 25, "hold": "90s"}, {"weight": 100, "hold": "2s"}]}
         if self.flavour is Flavour.RUNTIME:
             fields |= {
                 "serving": {"replicas": 1, "runtime": "tidegate", "resources": SHARE},

@@ -1,5 +1,6 @@
 """What a soak came to: a table for a person, and JSON. Pure."""
 
+import math
 import statistics
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -66,7 +67,7 @@ class Soak:
             "failures": failures,
             "answers": {one.site: tally(one.answers) for one in self.clients},
             "rollouts": [asdict(each) | {"revisions": sorted(each.revisions)} for each in self.episodes],
-            "outages": [asdict(each) for each in self.outages],
+            "outages": [asdict(each) | {"end": _number(each.end)} for each in self.outages],
             "growth": [asdict(each) for each in self.trends()],
         }
 
@@ -99,6 +100,11 @@ def _wrong(site: str, what: str, answers: Sequence[Answer]) -> list[str]:
     if not answers:
         return []
     return [f"{site}: {len(answers)} {what}: {tally(answers)}; first {list(answers[:SHOWN])}"]
+
+
+def _number(moment: float) -> float | None:
+    """JSON knows no infinity."""
+    return moment if math.isfinite(moment) else None
 
 
 def _ends(episodes: Iterable[Episode]) -> str:

@@ -1,6 +1,7 @@
 """The whole verdict: a soak passes only if each of its checks does, and what is written says the same."""
 
 import json
+import math
 from dataclasses import replace
 
 import pytest
@@ -71,6 +72,8 @@ def test_another_sites_bad_version_excuses_nothing() -> None:
 def test_the_document_is_json_and_the_table_names_everything() -> None:
     made = soak()
     assert json.loads(json.dumps(made.document(), allow_nan=False))["seed"] == 1
+    unfinished = replace(made, outages=[*made.outages, outage(50, math.inf)])
+    assert json.loads(json.dumps(unfinished.document(), allow_nan=False))["outages"][-1]["end"] is None
     table = made.table()
     for word in ("good", "errors", "1 rejected", "MLflow", "small-0", "600", "rss", "tasks"):
         assert word in table
