@@ -84,9 +84,13 @@ def _folder(cluster: Cluster) -> Path:
 
 def carry_out(planned: Plan, on: Scene) -> Soak:
     """The plan, from its begin until the last rollout has its end."""
-    begin, note = time.monotonic(), on.progress.note
+    begin = time.monotonic()
+
+    def note(text: str) -> None:
+        on.progress.note(f"{_clock(begin)}  {text}")
+
     over, ended = threading.Event(), threading.Event()
-    misfortunes = Misfortunes(on.cluster, on.monitoring, lambda text: note(f"{_clock(begin)}  {text}"))
+    misfortunes = Misfortunes(on.cluster, on.monitoring, note)
     vitals = Vitals(on.cluster.access)
     # Longer than it takes: what comes after the last rollout's end is seen, too.
     longest = 2 * planned.seconds + 4 * DUE
@@ -94,36 +98,34 @@ def carry_out(planned: Plan, on: Scene) -> Soak:
         drivers = {each.name: stack.enter_context(each.traffic(longest)) for each in on.subjects}
         since = time.time()
         watching = pool.submit(vitals.run, ended)
-        befalling = pool.submit(misfortunes.run, planned.misfortunes, begin, over)
-        rolling = {each.name: pool.submit(each.run, misfortunes.outages, over) for each in on.subjects}
+        work = [pool.submit(misfortunes.run, planned.misfortunes, begin, over)]
+        work += [pool.submit(each.run, misfortunes.outages, over, note) for each in on.subjects]
         try:
-            while not (over.is_set() and all(done.done() for done in [befalling, *rolling.values()])):
+            while not (over.is_set() and all(done.done() for done in work)):
                 ended.wait(EVERY)  # a pause: nothing ends it
                 if time.monotonic() - begin >= planned.seconds:
                     over.set()
-                note(f"{_clock(begin)} of {planned.seconds / 60:g} min  {_now(on, drivers, vitals)}")
+                note(f"of {planned.seconds / 60:g} min: {_now(on, drivers, vitals)}")
         finally:
             over.set()
             ended.set()
-        until = time.time()
-        watching.result()
-        for driver in drivers.values():
-            driver.stop()
-        troubles = [f"{name}: {done.exception()!r}" for name, done in rolling.items() if done.exception()]
-        clients = [
-            Clients(
-                site=each.name, answers=drivers[each.name].answers(), rate=each.rate, begin=since + EVERY, end=until
-            )
-            for each in on.subjects
-        ]
+        for done in [watching, *work]:
+            done.result()
+        clients = [_clients(each, drivers[each.name], since + EVERY) for each in on.subjects]
     return Soak(
         plan=planned,
         clients=clients,
         episodes=[episode for each in on.subjects for episode in each.episodes],
         outages=misfortunes.outages(),
         vitals=vitals.found(),
-        troubles=[*troubles, *misfortunes.failures],
+        troubles=[*(trouble for each in on.subjects for trouble in each.troubles), *misfortunes.failures],
     )
+
+
+def _clients(of: Subject, driver: Traffic, begin: float) -> Clients:
+    end = time.time()
+    driver.stop()
+    return Clients(site=of.name, answers=driver.answers(), rate=of.rate, begin=begin, end=end)
 
 
 def _clock(begin: float) -> str:

@@ -41,6 +41,7 @@ class Subject:
         self.site = Site(access, mlflow, f"{SITES}soak-{planned.name}-{os.urandom(2).hex()}")
         self.site.objects = Patient(access)
         self.episodes: list[Episode] = []
+        self.troubles: list[str] = []
         self.under_way = ""
         self.shop: Shop | None = None
         self._planned = planned
@@ -66,13 +67,20 @@ class Subject:
         """Its clients, for at most so long."""
         return self.site.traffic(self.rate, bodies=self._bodies, timeout=TIMEOUT, seconds=seconds)
 
-    def run(self, outages: Callable[[], Sequence[Outage]], over: threading.Event) -> None:
+    def run(self, outages: Callable[[], Sequence[Outage]], over: threading.Event, note: Callable[[str], None]) -> None:
         """One rollout after another until it is over; the last one has its end."""
         for version, rollout in enumerate(self._planned.rollouts, start=2):
             if over.wait(rollout.rest):
                 return
             self.under_way = f"{version} {rollout.kind}"
-            self.episodes.append(self._roll(str(version), rollout, outages))
+            try:
+                episode = self._roll(str(version), rollout, outages)
+            except Exception as error:  # noqa: BLE001 (told at the end; the rest goes on)
+                self.troubles.append(f"{self.name} version {version} ({rollout.kind}): {error!r}")
+                note(self.troubles[-1])
+            else:
+                self.episodes.append(episode)
+                note(_line(episode))
             self.under_way = ""
 
     def _manifest(self, kinds: Sequence[Kind]) -> dict[str, Any]:
@@ -174,3 +182,9 @@ def _reason(version: str, look: Look) -> str:
     entry = look.rejected.get(version) or look.parked.get(version) or {}
     condition = look.condition("Ready")
     return str(entry.get("reason") or condition.get("reason", ""))
+
+
+def _line(episode: Episode) -> str:
+    seconds = (episode.ended or time.time()) - episode.began
+    end = episode.end or "no end"
+    return f"{episode.site} version {episode.version} ({episode.kind}): {end} after {seconds:.1f} s, {episode.reason}"
