@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 import tempfile
 import threading
@@ -21,12 +22,12 @@ from tests.driver.monitoring import Monitoring, Receiver, install_monitoring
 from tests.driver.platform import ALERT_TOKEN, alerts_url, install_mlflow, install_operator
 from tests.driver.shop import open_shop, rule
 from tests.driver.traffic import Traffic
-from tests.soak.judge import DUE
+from tests.soak.judge import DUE, Outage
 from tests.soak.misfortunes import Misfortunes
 from tests.soak.plan import Flavour, Plan, plan
 from tests.soak.subject import Subject
 from tests.soak.told import Clients, Soak
-from tests.soak.vitals import Vitals
+from tests.soak.vitals import Machine, Vitals
 
 OUT = Path(__file__).parents[2] / "build" / "soak.json"
 SEED = 20261121
@@ -91,32 +92,37 @@ def carry_out(planned: Plan, on: Scene) -> Soak:
 
     over, ended = threading.Event(), threading.Event()
     misfortunes = Misfortunes(on.cluster, on.monitoring, note)
-    vitals = Vitals(on.cluster.access)
+    vitals, machine = Vitals(on.cluster.access), Machine(on.cluster.access)
+
+    def outages() -> list[Outage]:
+        return [*misfortunes.outages(), *machine.outages()]
+
     # Longer than it takes: what comes after the last rollout's end is seen, too.
     longest = 2 * planned.seconds + 4 * DUE
-    with ExitStack() as stack, ThreadPoolExecutor(len(on.subjects) + 2) as pool:
+    with ExitStack() as stack, ThreadPoolExecutor(len(on.subjects) + 3) as pool:
         drivers = {each.name: stack.enter_context(each.traffic(longest)) for each in on.subjects}
         since = time.time()
-        watching = pool.submit(vitals.run, ended)
+        watching = [pool.submit(each.run, ended) for each in (vitals, machine)]
         work = [pool.submit(misfortunes.run, planned.misfortunes, begin, over)]
-        work += [pool.submit(each.run, misfortunes.outages, over, note) for each in on.subjects]
+        work += [pool.submit(each.run, outages, over, note) for each in on.subjects]
         try:
             while not (over.is_set() and all(done.done() for done in work)):
                 ended.wait(EVERY)  # a pause: nothing ends it
                 if time.monotonic() - begin >= planned.seconds:
                     over.set()
-                note(f"of {planned.seconds / 60:g} min: {_now(on, drivers, vitals)}")
+                note(f"of {planned.seconds / 60:g} min: {_now(on, drivers, vitals)}; load {os.getloadavg()[0]:.0f}")
         finally:
             over.set()
             ended.set()
-        for done in [watching, *work]:
+        for done in [*watching, *work]:
             done.result()
         clients = [_clients(each, drivers[each.name], since + EVERY) for each in on.subjects]
     return Soak(
         plan=planned,
         clients=clients,
         episodes=[episode for each in on.subjects for episode in each.episodes],
-        outages=misfortunes.outages(),
+        outages=outages(),
+        seconds=time.monotonic() - begin,
         vitals=vitals.found(),
         troubles=[*(trouble for each in on.subjects for trouble in each.troubles), *misfortunes.failures],
     )

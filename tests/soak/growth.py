@@ -35,7 +35,7 @@ class Tolerance:
 
 #: Memory: the allocator takes arenas of a MiB and keeps them, and one more object in mid-rollout is some of
 #: them. A leak of 10 KiB for each rollout would be 3 MiB in 300.
-#: Descriptors and tasks: seven objects roll at any time, each with a connection and a reader or two for each of its
+#: Descriptors and tasks: six objects roll at any time, each with a connection and a reader or two for each of its
 #: pods, so a median moves by a few. One that is lost for each rollout would be hundreds.
 TOLERANCES: Mapping[str, Tolerance] = {
     "rss": Tolerance(least=6 * MIB, share=0.05),

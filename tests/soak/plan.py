@@ -83,13 +83,11 @@ KINDS: Mapping[Flavour, tuple[Kind, ...]] = {
 FASTEST: Mapping[Flavour, float] = {
     Flavour.SMALL: 12.0, Flavour.GATEWAY: 12.0, Flavour.ALERT: 15.0, Flavour.RUNTIME: 25.0,
 }  # fmt: skip
-SITES = (
-    Flavour.SMALL, Flavour.SMALL, Flavour.SMALL, Flavour.GATEWAY, Flavour.ALERT, Flavour.RUNTIME, Flavour.RUNTIME,
-)  # fmt: skip
+SITES = (Flavour.SMALL, Flavour.SMALL, Flavour.SMALL, Flavour.GATEWAY, Flavour.ALERT, Flavour.RUNTIME)
 
 
 class Fault(StrEnum):
-    """What befalls the cluster, one at a time."""
+    """What befalls the cluster, one at a time; the last one is planned by nobody."""
 
     API_SERVER = "API server"
     MLFLOW = "MLflow"
@@ -98,6 +96,7 @@ class Fault(StrEnum):
     LEADER_KILLED = "leader SIGKILL"
     LEADER_ENDED = "leader SIGTERM"
     LEADER_HANGS = "leader SIGSTOP"
+    STARVED = "machine too busy"
 
 
 #: These end an operator process. They come first: one that lives through all the rest is judged for growth.

@@ -19,8 +19,8 @@ from tests.soak.patience import Patient, patiently
 from tests.soak.plan import BEHAVES, DESERVED, End, Flavour, Kind, Rollout
 
 #: Requests a second. The model server takes ten times as much for each as the small one.
-RATES = {Flavour.SMALL: 25.0, Flavour.GATEWAY: 25.0, Flavour.ALERT: 25.0, Flavour.RUNTIME: 10.0}
-TIMEOUT = 10.0
+RATES = {Flavour.SMALL: 20.0, Flavour.GATEWAY: 20.0, Flavour.ALERT: 20.0, Flavour.RUNTIME: 5.0}
+TIMEOUTS = {Flavour.SMALL: 10.0, Flavour.GATEWAY: 10.0, Flavour.ALERT: 10.0, Flavour.RUNTIME: 30.0}
 SHARE = {"requests": {"cpu": "200m", "memory": "256Mi"}}
 GUARDS = {
     "errorRate": {"max": "1%"},
@@ -65,7 +65,7 @@ class Subject:
 
     def traffic(self, seconds: float) -> Traffic:
         """Its clients, for at most so long."""
-        return self.site.traffic(self.rate, bodies=self._bodies, timeout=TIMEOUT, seconds=seconds)
+        return self.site.traffic(self.rate, bodies=self._bodies, timeout=TIMEOUTS[self.flavour], seconds=seconds)
 
     def run(self, outages: Callable[[], Sequence[Outage]], over: threading.Event, note: Callable[[str], None]) -> None:
         """One rollout after another until it is over; the last one has its end."""
@@ -94,7 +94,7 @@ class Subject:
         if self.flavour is Flavour.RUNTIME:
             fields |= {
                 "serving": {"replicas": 1, "runtime": "tidegate", "resources": SHARE},
-                "rollout": {"weights": [50, 100], "hold": "2s", "progressDeadline": "90s"},
+                "rollout": {"weights": [50, 100], "hold": "2s", "progressDeadline": "120s"},
                 "guards": {"errorRate": {"max": "5%"}, "minRequests": 40},
             }
             behave = {}

@@ -29,13 +29,14 @@ class Clients:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Soak:
-    """All that was seen."""
+    """All that was seen, in so many seconds."""
 
     plan: Plan
     clients: Sequence[Clients]
     episodes: Sequence[Episode]
     outages: Sequence[Outage]
     vitals: Sequence[Vital]
+    seconds: float
     troubles: Sequence[str] = ()
 
     def trends(self) -> list[Trend]:
@@ -54,6 +55,7 @@ class Soak:
         found += judge.wrong_ends(self.episodes, self.outages)
         wanted = {each.fault for each in self.plan.misfortunes}
         found += judge.idle_plan(self.episodes, [each.fault for each in self.outages], wanted)
+        found += judge.starved(self.outages, self.seconds)
         found += growth.grown(self.trends())
         return found
 

@@ -4,6 +4,8 @@ import http.client
 import threading
 import time
 import urllib.request
+from collections.abc import Sequence
+from contextlib import suppress
 
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -12,8 +14,10 @@ from tests.driver.platform import NAMESPACE, OPERATORS
 from tests.e2e.objects import Objects
 from tests.e2e.pods import living
 from tests.soak.growth import Vital
+from tests.soak.judge import SLOWEST, Outage
+from tests.soak.plan import Fault
 
-EVERY = 2.0  # seconds
+EVERY, BEAT = 2.0, 0.25  # seconds
 PORT = 8080
 MEASURES = {"rss": "process_resident_memory_bytes", "fds": "process_open_fds", "tasks": "tidegate_asyncio_tasks"}
 START, LEADER = "process_start_time_seconds", "tidegate_leader"
@@ -51,6 +55,27 @@ class Vitals:
             return
         vital = parse(text, pod=name, at=time.time())
         self._found.append(vital)
+
+
+class Machine:
+    """A thread that asks the API server for next to nothing: when that takes long, everything does."""
+
+    def __init__(self, access: Access) -> None:
+        self._objects = Objects(access)
+        self._known: list[Outage] = []
+
+    def outages(self) -> Sequence[Outage]:
+        """The times in which an answer was too slow to keep a Lease by."""
+        return list(self._known)
+
+    def run(self, over: threading.Event) -> None:
+        """Until it is over."""
+        while not over.wait(BEAT):
+            begin = time.time()
+            with suppress(OSError, http.client.HTTPException, AssertionError):
+                self._objects.get(f"/api/v1/namespaces/{NAMESPACE}")
+                if (end := time.time()) - begin > SLOWEST:
+                    self._known.append(Outage(fault=Fault.STARVED, begin=begin, end=end))
 
 
 def parse(text: str, *, pod: str, at: float) -> Vital:

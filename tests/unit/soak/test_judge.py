@@ -13,6 +13,7 @@ from tests.soak.judge import (
     idle_drivers,
     idle_plan,
     stains,
+    starved,
     strays,
     wrong_ends,
 )  # fmt: skip
@@ -155,3 +156,8 @@ def test_a_soak_in_which_nothing_happens_is_told() -> None:
         "no version was rejected",
         "never befell: gateway's control plane",
     ]
+
+
+def test_a_machine_that_is_too_busy_shows_nothing_and_only_its_own_time_counts() -> None:
+    assert list(starved([outage(0, 15, Fault.STARVED), outage(20, 60)], 60)) == []
+    assert len(list(starved([outage(0, 8, Fault.STARVED), outage(20, 28, Fault.STARVED)], 60))) == 1

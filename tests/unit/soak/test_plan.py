@@ -33,7 +33,7 @@ def test_every_fault_comes_those_that_end_a_process_come_first_and_one_at_a_time
     assert not late & set(LETHAL)
     assert set(LETHAL) <= {each.fault for each in misfortunes}
     if minutes >= 30:
-        assert {each.fault for each in misfortunes} == set(Fault)
+        assert {each.fault for each in misfortunes} == set(Fault) - {Fault.STARVED}
     assert all(later.at > earlier.at for earlier, later in pairwise(misfortunes))
     assert misfortunes[-1].at < minutes * MINUTES
 

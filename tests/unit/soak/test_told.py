@@ -31,6 +31,7 @@ def soak() -> Soak:
         episodes=[bad(), good("3")],
         outages=[outage(20, 21, Fault.MLFLOW)],
         vitals=vitals(*[130 * MIB] * 80),
+        seconds=60,
     )
 
 
@@ -48,6 +49,7 @@ BROKEN = {
     "exposed": {"episodes": [bad(), good("3"), bad(Kind.HANGS, "4", left=T0 + 60)]},
     "nothing happened": {"episodes": [good()]},
     "no fault": {"outages": []},
+    "starved": {"outages": [outage(20, 21, Fault.MLFLOW), outage(30, 46, Fault.STARVED)]},
     "leak": {"vitals": vitals(*[(100 + n) * MIB for n in range(80)])},
     "unread": {"vitals": []},
     "trouble": {"troubles": ["small-0: AssertionError()"]},
