@@ -55,6 +55,11 @@ class Registry(Protocol):
         """Its part of every version's identity: the tracking URI without credentials, `#` and a workspace, if any."""
         ...
 
+    @property
+    def pace(self) -> int:
+        """Many names may be read every so many intervals: 1, and more on a server that has to be walked for them."""
+        ...
+
     async def check(self) -> Unavailable | None:
         """What is wrong with the registry itself, whatever is asked of it; None for nothing. One small request."""
         ...

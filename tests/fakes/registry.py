@@ -33,6 +33,8 @@ class FakeRegistry:
     def __init__(self, url: str = "http://mlflow.test") -> None:
         self.reads: list[tuple[Wish, ...]] = []
         self.checks = 0
+        self.pace = 1
+        self.forbidden: set[str] = set()
         self.hanging = False
         self._url = url
         self._models: dict[str, _Model] = {}
@@ -119,6 +121,8 @@ class FakeRegistry:
         return dict(self._models[model].tags.get(number, {}))
 
     def _resolve(self, model: str, pointer: Pointer) -> VersionId | Unavailable:
+        if model in self.forbidden:
+            return Unavailable(reason=Reason.REGISTRY_FORBIDDEN, message=f"{model!r} may not be read: grant READ")
         known = self._models.get(model)
         if known is None:
             return Unavailable(reason=Reason.MODEL_NOT_FOUND, message=f"no model {model!r}: register it")

@@ -35,6 +35,9 @@ RECHECK_EVERY = 10
 #: A server that could not filter is asked again after this many reads: it may have been upgraded.
 RETRY_FILTER_AFTER = 60
 
+#: A server that can't filter has all of its models read, every so many intervals.
+WALK_EVERY = 5
+
 _THREADS = 4
 _REQUEST_SECONDS = 5.0
 _CONNECT_SECONDS = 2.0
@@ -89,6 +92,11 @@ class MlflowRegistry:
         distinct = list(dict.fromkeys(wishes))
         answers = await asyncio.gather(*(self._pointed(current, models[model], ptr) for model, ptr in distinct))
         return dict(zip(distinct, answers, strict=True))
+
+    @property
+    def pace(self) -> int:
+        """See the port."""
+        return WALK_EVERY if self._no_filter_for else 1
 
     async def check(self) -> Unavailable | None:
         """See the port. Takes at most about `timeout`."""

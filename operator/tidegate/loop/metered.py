@@ -23,6 +23,11 @@ class MeteredRegistry:
         """See the port."""
         return self._registry.url
 
+    @property
+    def pace(self) -> int:
+        """See the port."""
+        return self._registry.pace
+
     async def resolve(
         self, wishes: Sequence[tuple[str, Pointer]]
     ) -> Mapping[tuple[str, Pointer], VersionId | Unavailable]:

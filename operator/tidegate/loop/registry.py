@@ -1,4 +1,8 @@
-"""One shared poll of the registry: every object's wish in one read, every interval, and a new wish at once."""
+"""One shared poll of a registry: every wish once in an interval, a new one and one that was hinted at at once.
+
+What it costs goes by watched names. Up to `SINGLES` names are read one by one, spread over the interval; more in
+filtered pages, all at once; and a server without that filter is walked at most every `Registry.pace`-th interval.
+"""
 
 import asyncio
 import random
@@ -33,7 +37,9 @@ ABOUT_THE_REGISTRY = frozenset(
         Reason.WORKSPACE_NOT_FOUND,
     }
 )
-#: A value that is older than this many intervals (and than `OLDEST`) is none: the poll itself is stuck.
+#: Up to this many names are read one by one, each at its own time.
+SINGLES = 30
+#: A value that is older than this many times between two reads (and than `OLDEST`) is none: the poll itself is stuck.
 STALE_INTERVALS = 3
 OLDEST = 60.0
 
@@ -77,6 +83,7 @@ class RegistryPoll:
         self._keys: dict[Wish, set[str]] = defaultdict(set)
         self._reads: dict[Wish, _Read] = {}
         self._new = asyncio.Event()
+        self._hinted: set[str] = set()
 
     @property
     def url(self) -> str:
@@ -116,13 +123,21 @@ class RegistryPoll:
         """Read what one object asks for, now."""
         await self._read(list(self._wishes.get(key, ())))
 
+    def hint(self, model: str) -> bool:
+        """Somebody says that there is news of a model: it is read at once, if anybody asks for it."""
+        known = any(wish[0] == model for wish in self._keys)
+        if known:
+            self._hinted.add(model)
+            self._new.set()
+        return known
+
     def value(self, model: str, pointer: Pointer) -> tuple[VersionId | Unavailable, float] | None:
         """What the pointer names by the newest read, and the monotonic time of that read; None before the first."""
         read = self._reads.get((model, pointer))
         if read is None:
             return None
         age = self._clock.monotonic() - read.at
-        if age > max(STALE_INTERVALS * self._interval, OLDEST):
+        if age > max(STALE_INTERVALS * self._interval * self._pace(), OLDEST):
             message = f"registry {self._registry.url} was read {age:.0f} s ago for the last time"
             return Unavailable(reason=Reason.REGISTRY_UNREACHABLE, message=message), read.at
         return read.value, read.at
@@ -138,6 +153,12 @@ class RegistryPoll:
         async with asyncio.TaskGroup() as tasks:
             tasks.create_task(self._read_new())
             tasks.create_task(self._read_all())
+
+    def _names(self) -> list[str]:
+        return list(dict.fromkeys(model for model, _ in self._keys))
+
+    def _pace(self) -> int:
+        return self._registry.pace if len(self._names()) > SINGLES else 1
 
     async def _look(self) -> None:
         """Read everything that is wished; where nothing is, ask how the registry is if somebody wants to know."""
@@ -156,22 +177,61 @@ class RegistryPoll:
             await self._new.wait()
             await asyncio.sleep(COALESCE)
             self._new.clear()
-            await self._read([wish for wish in self._keys if wish not in self._reads])
+            hinted, self._hinted = self._hinted, set()
+            await self._read([wish for wish in self._keys if wish not in self._reads or wish[0] in hinted])
 
     async def _read_all(self) -> None:
+        passed = 0
         while True:
-            await asyncio.sleep(self._interval * (1.0 - SPREAD * random.random()))  # noqa: S311 (spreads load)
-            await self._look()
+            names = self._names()
+            if self._fault is None and 1 < len(names) <= SINGLES:
+                await self._round(names)
+                continue
+            await asyncio.sleep(self._share())
+            passed += 1
+            if self._fault is None and passed < self._pace():
+                continue
+            passed = 0
+            if self._fault is None or not await self._still_away():
+                await self._look()
 
-    async def _read(self, wishes: list[Wish]) -> None:
+    def _share(self) -> float:
+        """An interval, or a little less."""
+        return self._interval * (1.0 - SPREAD * random.random())  # noqa: S311 (spreads load)
+
+    async def _round(self, names: list[str]) -> None:
+        """Each name once, spread over an interval. As soon as the registry itself seems to fail, all at once."""
+        began, turn = self._clock.monotonic(), self._share() / len(names)
+        for number, name in enumerate(names, 1):
+            await asyncio.sleep(max(0.0, began + number * turn - self._clock.monotonic()))
+            if await self._read([wish for wish in self._keys if wish[0] == name]):
+                await self._look()
+                return
+
+    async def _still_away(self) -> bool:
+        """Whether a registry that is dear to read and that failed does so still, by its smallest request."""
+        if self._pace() == 1:
+            return False
+        asked, fault = self._clock.monotonic(), await self._registry.check()
+        if fault is not None:
+            self._judge(fault)
+            self._on_change(sorted(self._take(dict.fromkeys(self._keys, fault), asked)))
+        return fault is not None
+
+    async def _read(self, wishes: list[Wish]) -> bool:
+        """Read wishes, and tell whether they brought a failure of the registry itself that is news."""
         if not wishes:
-            return
+            return False
         asked = self._clock.monotonic()
         answers = await self._registry.resolve(wishes)
-        self._judge(_common(answers.values()))
+        fault = _common(answers.values())
+        if answers.keys() >= self._keys.keys():
+            # What one name is answered may be about that name.
+            self._judge(fault)
         changed = self._take(answers, asked)
         if changed:
             self._on_change(sorted(changed))
+        return bool(changed) and fault is not None
 
     def _take(self, answers: Mapping[Wish, VersionId | Unavailable], asked: float) -> set[str]:
         changed: set[str] = set()
