@@ -45,6 +45,7 @@ from tidegate.loop.notices import Notices
 from tidegate.loop.observe import Observer
 from tidegate.loop.pointers import PointerSaga
 from tidegate.loop.polled import PolledAlerts
+from tidegate.loop.promotions import Promotions
 from tidegate.loop.queue import WorkQueue
 from tidegate.loop.reconcile import Reconciler
 from tidegate.loop.registries import Registries
@@ -132,6 +133,14 @@ class Operator:
             on_change=self._changed,
         )
         self.pointers = PointerSaga(self.registries, fence=self.fence, clock=clock, changed=self.queue.add)
+        self.promotions = Promotions(
+            world=self.world,
+            leading=leading,
+            writer=writer,
+            fence=self.fence,
+            clock=clock,
+            governed=settings.governance,
+        )
         self.evidence = EvidenceWatch(
             MeteredEvidence(evidence, self.metrics, source="pods"),
             MeteredPrometheus(self.prometheus, self.metrics),
@@ -240,6 +249,7 @@ class Operator:
             self.registries.told(f"{body['metadata']['namespace']}/{body['metadata']['name']}")
             return
         self._told(self.world.put({**body, "kind": kind}))
+        self.promotions.told(kind)
 
     def gone(self, kind: str, body: Mapping[str, Any]) -> None:
         """A watch told that an object was deleted."""
@@ -248,6 +258,7 @@ class Operator:
             self.registries.told(f"{body['metadata']['namespace']}/{body['metadata']['name']}")
             return
         self._told(self.world.drop({**body, "kind": kind}))
+        self.promotions.told(kind)
 
     def _told(self, key: str | None) -> None:
         # Before everything was listed a missing object means nothing.
@@ -283,6 +294,7 @@ class Operator:
             async with asyncio.TaskGroup() as group:
                 group.create_task(self.registries.run())
                 group.create_task(self.pointers.run())
+                group.create_task(self.promotions.run())
                 group.create_task(self.workers.run())
                 if self.polled is not None:
                     group.create_task(self.polled.run())

@@ -22,7 +22,17 @@ Phase = Literal["before", "after"]
 _NO_GENERATION = frozenset(
     {"Service", "ConfigMap", "Secret", "Pod", "Lease", "Event", "ControllerRevision", "HorizontalPodAutoscaler"}
 )
-OWN_KINDS = frozenset({"ModelDeployment", "ModelApproval", "ModelRegistry", "HTTPRoute", "HorizontalPodAutoscaler"})
+OWN_KINDS = frozenset(
+    {
+        "ModelDeployment",
+        "ModelApproval",
+        "ModelPromotion",
+        "PromotionPolicy",
+        "ModelRegistry",
+        "HTTPRoute",
+        "HorizontalPodAutoscaler",
+    }
+)
 _SET_BY_SERVER = frozenset({"uid", "resourceVersion", "generation", "creationTimestamp"})
 
 

@@ -23,7 +23,17 @@ FIELD_MANAGER = "tidegate"
 #: Objects in one page of a list: what a page takes in memory is never given back, and nothing else is done meanwhile.
 PAGE = 100
 #: Kinds whose objects are all of interest; of the others, those with our label.
-_OWN_KINDS = frozenset({"ModelDeployment", "ModelApproval", "ModelRegistry", "HTTPRoute", "HorizontalPodAutoscaler"})
+_OWN_KINDS = frozenset(
+    {
+        "ModelDeployment",
+        "ModelApproval",
+        "ModelPromotion",
+        "PromotionPolicy",
+        "ModelRegistry",
+        "HTTPRoute",
+        "HorizontalPodAutoscaler",
+    }
+)
 _APPLY = {"Content-Type": "application/apply-patch+yaml"}
 _JSON = {"Content-Type": "application/json"}
 _WORDS = 800
@@ -58,6 +68,8 @@ RESOURCES: Mapping[str, Resource] = {
     "ModelDeployment": Resource(api_version="tidegate.dev/v1alpha1", plural="modeldeployments"),
     "ModelApproval": Resource(api_version="tidegate.dev/v1alpha1", plural="modelapprovals"),
     "ModelRegistry": Resource(api_version="tidegate.dev/v1alpha1", plural="modelregistries"),
+    "ModelPromotion": Resource(api_version="tidegate.dev/v1alpha1", plural="modelpromotions"),
+    "PromotionPolicy": Resource(api_version="tidegate.dev/v1alpha1", plural="promotionpolicies"),
     "HTTPRoute": Resource(api_version="gateway.networking.k8s.io/v1", plural="httproutes"),
     "Deployment": Resource(api_version="apps/v1", plural="deployments"),
     "ControllerRevision": Resource(api_version="apps/v1", plural="controllerrevisions"),

@@ -1,4 +1,4 @@
-"""`ModelApproval`: a person's yes or no to one step of a rollout.
+"""`ModelApproval`: a person's yes or no to one step of a rollout, or to one promotion.
 
 Who it is from is held to the API server's own `request.userInfo` by the chart's admission policy; nothing of it can be
 changed afterwards. A later one takes the place of an earlier one.
@@ -11,7 +11,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tidegate.api.rules import Rule, Text, Wire
-from tidegate.api.scalars import DeploymentName
+from tidegate.api.scalars import DeploymentName, ObjectName
 from tidegate.api.spec import VersionNumber
 from tidegate.api.status import USER
 from tidegate.core.record import Approval
@@ -45,23 +45,44 @@ class ApprovedStep(Wire):
     """The step's weight in per cent."""
 
 
+class ApprovedPromotion(Wire):
+    """One promotion."""
+
+    name: ObjectName
+    """Name of the ModelPromotion, in this namespace."""
+    uid: Annotated[str, Field(min_length=1, max_length=64)]
+    """Its metadata.uid: another one under the same name was never approved."""
+
+
 class ApprovalSpec(Wire):
     """What somebody says."""
 
-    rules = (IMMUTABLE,)
+    rules = (
+        IMMUTABLE,
+        Rule(
+            cel="has(self.step) != has(self.promotion)",
+            holds=lambda spec: (spec.step is None) != (spec.promotion is None),
+            message="name what it is about: either step or promotion",
+        ),
+    )
 
     approver: User
     """Who says it: your own user name, as in kubectl auth whoami. The API server refuses any other."""
     decision: Literal["Grant", "Refuse"]
     """Yes or no. A later Refuse takes a Grant back, and the other way round."""
-    step: ApprovedStep
-    """What it is about."""
+    step: ApprovedStep | None = None
+    """What it is about: a step of a rollout."""
+    promotion: ApprovedPromotion | None = None
+    """What it is about: a promotion."""
+    groups: Annotated[list[User], Field(min_length=1, max_length=32)] | None = None
+    """Groups that you speak for, as in kubectl auth whoami, where the PromotionPolicy asks for some. The API server
+    refuses any that you are not in."""
     comment: Annotated[str, Field(max_length=1024)] | None = None
     """Why, for people."""
 
 
 class ModelApproval(BaseModel):
-    """A person's yes or no to one step of a rollout."""
+    """A person's yes or no to one step of a rollout, or to one promotion."""
 
     model_config: ClassVar[ConfigDict] = ConfigDict(extra="ignore", frozen=True)
 
@@ -74,6 +95,11 @@ def approved_object(body: Mapping[str, Any]) -> str | None:
     return name if isinstance(name, str) else None
 
 
+def said_at(body: Mapping[str, Any]) -> float:
+    """When an object was made, by the API server's clock: seconds since the epoch."""
+    return datetime.fromisoformat(body["metadata"]["creationTimestamp"]).timestamp()
+
+
 def step_words(bodies: Iterable[Mapping[str, Any]]) -> dict[str, tuple[Approval, ...]]:
     """What approvals say, by `<version>/<attempt>`. What is not one by today's rules says nothing."""
     found: dict[str, tuple[Approval, ...]] = {}
@@ -82,12 +108,14 @@ def step_words(bodies: Iterable[Mapping[str, Any]]) -> dict[str, tuple[Approval,
             spec = ModelApproval.model_validate(body).spec
         except ValidationError:
             continue
+        if spec.step is None:
+            continue
         word = Approval(
             weight=spec.step.weight,
             granted=spec.decision == "Grant",
             approver=spec.approver,
             name=body["metadata"]["name"],
-            at=datetime.fromisoformat(body["metadata"]["creationTimestamp"]).timestamp(),
+            at=said_at(body),
         )
         attempt = f"{spec.step.version}/{spec.step.attempt}"
         found[attempt] = (*found.get(attempt, ()), word)

@@ -8,6 +8,8 @@ from pydantic import BaseModel
 
 from tidegate.api.approval import ApprovalSpec, ModelApproval
 from tidegate.api.crd import schema_of
+from tidegate.api.promotion import DECIDED, ModelPromotion, PolicySpec, PromotionPolicy, PromotionSpec, PromotionStatus
+from tidegate.api.rules import VALIDATIONS
 from tidegate.api.v1alpha1 import GROUP, VERSION
 
 #: Name, type, path and meaning of a column that kubectl prints.
@@ -24,6 +26,8 @@ class KindOf:
     short: str
     about: str
     spec: type[BaseModel]
+    status: type[BaseModel] | None = None
+    rules: Sequence[dict[str, str]] = ()
     columns: Sequence[Column]
 
     @property
@@ -33,6 +37,7 @@ class KindOf:
 
     def schema(self) -> dict[str, Any]:
         """Return the structural schema."""
+        parts = {"spec": schema_of(self.spec)} | ({"status": schema_of(self.status)} if self.status else {})
         return {
             "type": "object",
             "description": self.about,
@@ -41,8 +46,9 @@ class KindOf:
                 "apiVersion": {"type": "string"},
                 "kind": {"type": "string"},
                 "metadata": {"type": "object"},
-                "spec": schema_of(self.spec),
+                **parts,
             },
+            **({VALIDATIONS: list(self.rules)} if self.rules else {}),
         }
 
     def render(self) -> dict[str, Any]:
@@ -55,6 +61,7 @@ class KindOf:
             "name": VERSION,
             "served": True,
             "storage": True,
+            **({"subresources": {"status": {}}} if self.status else {}),
             "additionalPrinterColumns": columns,
             "schema": {"openAPIV3Schema": _plain(self.schema())},
         }
@@ -101,6 +108,32 @@ KINDS: tuple[KindOf, ...] = (
             ("Version", "string", ".spec.step.version", "The model version that is rolled out"),
             ("Attempt", "integer", ".spec.step.attempt", "The attempt"),
             ("Weight", "integer", ".spec.step.weight", "The step's weight in per cent"),
+            ("Promotion", "string", ".spec.promotion.name", "The ModelPromotion that it is about"),
         ),
+    ),
+    KindOf(
+        kind="ModelPromotion",
+        plural="modelpromotions",
+        short="mprom",
+        about=ModelPromotion.__doc__ or "",
+        spec=PromotionSpec,
+        status=PromotionStatus,
+        rules=(DECIDED,),
+        columns=(
+            ("Model", "string", ".spec.model", "The registered model"),
+            ("Version", "string", ".spec.version", "The version"),
+            ("From", "string", ".spec.from", "The stage that it is in"),
+            ("To", "string", ".spec.to", "The stage that it shall be in"),
+            ("Requested by", "string", ".spec.requestedBy", "Who asks"),
+            ("Phase", "string", ".status.phase", "How far it is"),
+        ),
+    ),
+    KindOf(
+        kind="PromotionPolicy",
+        plural="promotionpolicies",
+        short="ppol",
+        about=PromotionPolicy.__doc__ or "",
+        spec=PolicySpec,
+        columns=(("Models", "string", ".spec.models", "The registered models that it is about"),),
     ),
 )

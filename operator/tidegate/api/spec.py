@@ -15,7 +15,7 @@ from tidegate.api.serving import Serving
 from tidegate.core.guards import Kind
 from tidegate.core.promql import PRESETS
 
-_ModelName = Annotated[
+ModelName = Annotated[
     str,
     Text(
         pattern=r"^[^/:\x00-\x1f\x7f]*[^/:\p{Z}\x00-\x1f\x7f][^/:\x00-\x1f\x7f]*$",
@@ -161,7 +161,7 @@ class Model(Wire):
             field="candidate.alias",
         ),
     )
-    name: _ModelName
+    name: ModelName
     """Name of the registered model in MLflow, as it is written there."""
     stage: Literal["Production", "Staging"] | None = None
     """The newest version in this stage is served."""

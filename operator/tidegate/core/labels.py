@@ -12,6 +12,8 @@ ROUTE_API_VERSION = f"{GATEWAY_GROUP}/v1"
 ROUTE_KIND = "HTTPRoute"
 #: People's words on steps and promotions.
 APPROVAL_KIND = "ModelApproval"
+PROMOTION_KIND = "ModelPromotion"
+POLICY_KIND = "PromotionPolicy"
 #: Ours, and anybody's: those are looked at for the Deployments that they name, and never written.
 AUTOSCALER_KIND = "HorizontalPodAutoscaler"
 

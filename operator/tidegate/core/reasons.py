@@ -21,6 +21,12 @@ class Reason(StrEnum):
     WAITING_FOR_APPROVAL = "WaitingForApproval"
     APPROVED = "Approved"
     GOVERNANCE_OFF = "GovernanceOff"
+    # promotions
+    PATH_NOT_ALLOWED = "PathNotAllowed"
+    PROMOTION_WAITS = "PromotionWaits"
+    MOVED = "Moved"
+    MOVED_ELSEWHERE = "MovedElsewhere"
+    POLICY_UNREADABLE = "PolicyUnreadable"
     PAUSED = "Paused"
     DELETING = "Deleting"
     RETRY_PENDING = "RetryPending"
@@ -119,6 +125,11 @@ MEANING: Mapping[Reason, str] = {
     Reason.APPROVED: "Somebody approved a step; `status.rollout.approvals` says who.",
     Reason.GOVERNANCE_OFF: "A step asks for approval, and nothing in this cluster vouches for who approves. Set "
     "`governance.enabled` of the chart, or leave `approval` out.",
+    Reason.PATH_NOT_ALLOWED: "No PromotionPolicy of the namespace (or not every one) lets a version go this way.",
+    Reason.PROMOTION_WAITS: "Another promotion of the same model is being carried out; this one comes after it.",
+    Reason.MOVED: "The version is in the stage that was asked for.",
+    Reason.MOVED_ELSEWHERE: "The version was no longer in the stage that the promotion began at. Ask again.",
+    Reason.POLICY_UNREADABLE: "A PromotionPolicy of the namespace can't be read by today's rules. Mend it.",
     Reason.PAUSED: "Paused by `spec.paused` or the annotation `tidegate.dev/pause`: weight and clocks "
     "stand, reverts go on.",
     Reason.DELETING: "The object is being deleted.",

@@ -16,6 +16,8 @@ WATCHED: tuple[tuple[str, str, str, str, bool], ...] = (
     (GROUP, "v1alpha1", "modeldeployments", "ModelDeployment", False),
     (GROUP, "v1alpha1", "modelapprovals", "ModelApproval", False),
     (GROUP, "v1alpha1", "modelregistries", "ModelRegistry", False),
+    (GROUP, "v1alpha1", "modelpromotions", "ModelPromotion", False),
+    (GROUP, "v1alpha1", "promotionpolicies", "PromotionPolicy", False),
     (GATEWAY_GROUP, "v1", "httproutes", "HTTPRoute", False),
     ("apps", "v1", "deployments", "Deployment", True),
     ("apps", "v1", "controllerrevisions", "ControllerRevision", True),

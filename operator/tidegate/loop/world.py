@@ -30,6 +30,8 @@ WATCHED = (
     "HTTPRoute",
     "ModelApproval",
     "ModelRegistry",
+    "PromotionPolicy",
+    "ModelPromotion",
     "ModelDeployment",
 )
 #: Fields that nobody reads and that weigh most: of every object's metadata, of its annotations, of kinds.

@@ -13,7 +13,7 @@ from tests.integration.chart.helm import CHART, EVERYTHING, NAMESPACE, RELEASE, 
 from tidegate.adapters.kube import RESOURCES
 from tidegate.api.kinds import KINDS
 from tidegate.api.served import SERVED
-from tidegate.core.labels import KIND, REGISTRY_KIND, ROUTE_KIND
+from tidegate.core.labels import KIND, PROMOTION_KIND, REGISTRY_KIND, ROUTE_KIND
 from tidegate.core.manifests import CHILD_KINDS
 from tidegate.intake.handlers import WATCHED
 from tidegate.settings import NotifySettings, RegistrySettings, Settings
@@ -318,6 +318,7 @@ def used() -> set[tuple[str, str, str]]:
         may(ROUTE_KIND, "create", "patch"),
         may(KIND, "patch", subresource="/status"),
         may(REGISTRY_KIND, "patch", subresource="/status"),
+        may(PROMOTION_KIND, "patch", subresource="/status"),
         may("Event", "create", "patch"),
         may("Pod", "get", subresource="/log"),
     )

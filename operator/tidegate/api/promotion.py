@@ -1,0 +1,191 @@
+"""`ModelPromotion` and `PromotionPolicy`: who asks that a version goes from stage to stage, and what that takes."""
+
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Annotated, Any, ClassVar
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from tidegate.api.approval import IMMUTABLE, ModelApproval, User, said_at
+from tidegate.api.rules import Rule, Unique, Wire
+from tidegate.api.spec import ModelName, VersionNumber
+from tidegate.api.status import USER, Part
+from tidegate.core.promotion import Outcome, Path, Policy, Request, Stage, Standing, Vote
+
+Comment = Annotated[str, Field(max_length=1024)]
+Group = Annotated[str, Field(min_length=1, max_length=USER)]
+#: Votes that a status has room for.
+VOTES = 32
+_FINAL = [standing.value for standing in Standing if standing.final]
+
+
+class PromotionSpec(Wire):
+    """What is asked for."""
+
+    rules = (
+        IMMUTABLE,
+        Rule(
+            cel="self.from != self.to",
+            holds=lambda spec: spec.from_ != spec.to,
+            message="must be another stage than from",
+            field="to",
+        ),
+    )
+
+    requested_by: User
+    """Who asks: your own user name, as in kubectl auth whoami. The API server refuses any other."""
+    model: ModelName
+    """Name of the registered model, in the operator's registry."""
+    version: VersionNumber
+    """Number of the version."""
+    from_: Annotated[Stage, Field(alias="from", strict=False)]
+    """The stage that it is in. Elsewhere by then, it is not moved."""
+    to: Annotated[Stage, Field(strict=False)]
+    """The stage that it shall be in. Production has one version: the others are archived in the same write."""
+    comment: Comment | None = None
+    """Why, for people."""
+
+
+class Voice(Part):
+    """What somebody said about it."""
+
+    approver: Annotated[str, Field(max_length=USER)]
+    """Who, as the API server knows him."""
+    granted: bool
+    """Whether he approved."""
+    name: Annotated[str, Field(max_length=253)]
+    """The ModelApproval."""
+    time: datetime
+    """When."""
+
+
+class PromotionStatus(Part):
+    """How far it is. Done, Refused and Failed are final, and the API server lets nobody change them."""
+
+    phase: Standing | None = None
+    """Pending, Approved (being carried out), Done, Refused or Failed."""
+    reason: Annotated[str, Field(max_length=128)] | None = None
+    """Why, in one word of the vocabulary (docs/reference/reasons.md)."""
+    message: Annotated[str, Field(max_length=1024)] | None = None
+    """Why, for a person."""
+    model_created: Annotated[int, Field(ge=0)] | None = None
+    """When the registered model was made (ms since the epoch): one made anew under its name is another."""
+    approvals: Annotated[list[Voice], Field(max_length=VOTES)] | None = None
+    """The last word of each approver, oldest first."""
+    decided: datetime | None = None
+    """When it became final."""
+
+
+#: What was decided stays so. (`self` is the whole object.)
+DECIDED = {
+    "rule": f"!has(oldSelf.status) || !has(oldSelf.status.phase) || !(oldSelf.status.phase in {_FINAL}) || "
+    "(has(self.status) && self.status == oldSelf.status)",
+    "message": "was decided: ask again with another ModelPromotion",
+}
+
+
+class ModelPromotion(BaseModel):
+    """Somebody asks that a version goes from one stage of the registry to another."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="ignore", frozen=True)
+
+    spec: PromotionSpec
+
+
+class PolicyPath(Wire):
+    """A way from stage to stage."""
+
+    from_: Annotated[Stage, Field(alias="from", strict=False)]
+    """Where it begins."""
+    to: Annotated[Stage, Field(strict=False)]
+    """Where it ends."""
+    approvals: Annotated[int, Field(ge=0, le=10)] = 1
+    """How many people have to approve; whoever asks is none of them."""
+    groups: Annotated[list[Group], Field(min_length=1, max_length=16)] | None = None
+    """Groups of which each approver has to be in one, as the API server knows them. Absent: anybody with the right to
+    create ModelApprovals."""
+
+
+class PolicySpec(Wire):
+    """What promotions take. A path that is not here is refused; of several policies every one has to agree."""
+
+    models: Annotated[list[ModelName], Unique(), Field(min_length=1, max_length=64)] | None = None
+    """The registered models that it is about; absent: all that promotions of this namespace name."""
+    paths: Annotated[list[PolicyPath], Field(min_length=1, max_length=16)]
+    """The ways that are allowed."""
+
+
+class PromotionPolicy(BaseModel):
+    """What promotions of a namespace take: which paths there are, and who has to agree."""
+
+    model_config: ClassVar[ConfigDict] = ConfigDict(extra="ignore", frozen=True)
+
+    spec: PolicySpec
+
+
+def request_of(body: Mapping[str, Any]) -> Request:
+    """What a `ModelPromotion` asks for.
+
+    Raises:
+        ValidationError: it is none by today's rules.
+    """
+    spec = ModelPromotion.model_validate(body).spec
+    return Request(
+        requester=spec.requested_by, model=spec.model, version=spec.version, source=spec.from_, target=spec.to
+    )
+
+
+def policy_of(body: Mapping[str, Any], model: str) -> Policy | None:
+    """What a `PromotionPolicy` says of a model, None where it is about others.
+
+    Raises:
+        ValidationError: it is none by today's rules.
+    """
+    spec = PromotionPolicy.model_validate(body).spec
+    if spec.models is not None and model not in spec.models:
+        return None
+    paths = tuple(
+        Path(source=path.from_, target=path.to, approvals=path.approvals, groups=tuple(path.groups or ()))
+        for path in spec.paths
+    )
+    return Policy(name=body["metadata"]["name"], paths=paths)
+
+
+def vote_of(body: Mapping[str, Any], promotion: Mapping[str, Any]) -> Vote | None:
+    """What a `ModelApproval` says of a `ModelPromotion`, None where it is about something else.
+
+    Raises:
+        ValidationError: it is none by today's rules.
+    """
+    about, meta = (body.get("spec") or {}).get("promotion") or {}, promotion["metadata"]
+    if (about.get("name"), about.get("uid")) != (meta["name"], meta["uid"]):
+        return None
+    spec = ModelApproval.model_validate(body).spec
+    return Vote(
+        approver=spec.approver,
+        granted=spec.decision == "Grant",
+        name=body["metadata"]["name"],
+        at=said_at(body),
+        groups=tuple(spec.groups or ()),
+    )
+
+
+def render_promotion(outcome: Outcome, votes: Sequence[Vote], *, created: int | None, now: float) -> dict[str, Any]:
+    """The status as JSON values."""
+    status = PromotionStatus(
+        phase=outcome.standing,
+        reason=outcome.reason,
+        message=outcome.message[:1024],
+        model_created=created,
+        approvals=[
+            Voice(approver=vote.approver, granted=vote.granted, name=vote.name, time=_time(vote.at))
+            for vote in votes[-VOTES:]
+        ]
+        or None,
+        decided=_time(now) if outcome.standing.final else None,
+    )
+    return status.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def _time(seconds: float) -> datetime:
+    return datetime.fromtimestamp(int(seconds), UTC)

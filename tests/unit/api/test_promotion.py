@@ -1,0 +1,91 @@
+"""What promotions, policies and approvals say, and what today's rules refuse."""
+
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from tidegate.api.approval import approved_object, step_words
+from tidegate.api.promotion import VOTES, PromotionStatus, policy_of, render_promotion, request_of, vote_of
+from tidegate.core.promotion import Outcome, Path, Policy, Request, Stage, Standing, Vote
+from tidegate.core.reasons import Reason
+from tidegate.core.record import Approval
+
+NOW = 1_767_225_600.0
+ABOUT = {"name": "p", "uid": "u-1"}
+STEP = {"modelDeployment": "fraud", "version": "7", "attempt": 2, "weight": 25}
+
+
+def body(spec: dict[str, Any], name: str = "o") -> dict[str, Any]:
+    return {"metadata": {"name": name, "uid": "u-9", "creationTimestamp": "2026-01-01T00:00:00Z"}, "spec": spec}
+
+
+def asked(**fields: Any) -> dict[str, Any]:
+    spec = {"requestedBy": "ann", "model": "fraud", "version": "7", "from": "Staging", "to": "Production"}
+    return {"metadata": {"name": "p", "uid": "u-1"}, "spec": {**spec, **fields}}
+
+
+def approves(**fields: Any) -> dict[str, Any]:
+    return body({"approver": "bob", "decision": "Grant", **fields})
+
+
+def test_a_promotion_is_read() -> None:
+    expected = Request(requester="ann", model="fraud", version="7", source=Stage.STAGING, target=Stage.PRODUCTION)
+    assert request_of(asked()) == expected
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"to": "Staging"}, {"from": "Nowhere"}, {"version": "latest"}, {"requestedBy": ""}, {"model": "a/b"}, {"x": 1}],
+    ids=str,
+)
+def test_a_promotion_that_is_none_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        request_of(asked(**wrong))
+
+
+def test_a_policy_is_about_its_models_or_about_all() -> None:
+    spec: dict[str, Any] = {
+        "paths": [{"from": "None", "to": "Staging", "approvals": 0}, {"from": "Staging", "to": "Production"}]
+    }
+    expected = Policy(
+        name="o",
+        paths=(
+            Path(source=Stage.NONE, target=Stage.STAGING),
+            Path(source=Stage.STAGING, target=Stage.PRODUCTION, approvals=1),
+        ),
+    )
+    assert policy_of(body(spec), "fraud") == expected
+    assert policy_of(body({**spec, "models": ["fraud"]}), "fraud") == expected
+    assert policy_of(body({**spec, "models": ["other"]}), "fraud") is None
+    grouped = {"paths": [{"from": "None", "to": "Staging", "groups": ["risk"]}]}
+    found = policy_of(body(grouped), "fraud")
+    assert found is not None
+    assert found.paths[0].groups == ("risk",)
+
+
+def test_a_vote_is_about_the_very_object() -> None:
+    found = vote_of(approves(promotion=ABOUT, groups=["risk"]), asked())
+    assert found == Vote(approver="bob", granted=True, name="o", at=NOW, groups=("risk",))
+    assert vote_of(approves(promotion={**ABOUT, "uid": "u-2"}), asked()) is None
+    assert vote_of(approves(step=STEP), asked()) is None
+
+
+def test_words_on_steps_are_told_by_attempt_and_others_say_nothing() -> None:
+    no = approves(step={**STEP, "weight": 100}, decision="Refuse")
+    bodies = [approves(step=STEP), approves(promotion=ABOUT), approves(), approves(step=STEP, promotion=ABOUT), no]
+    yes = Approval(weight=25, granted=True, approver="bob", name="o", at=NOW)
+    refused = Approval(weight=100, granted=False, approver="bob", name="o", at=NOW)
+    assert step_words(bodies) == {"7/2": (yes, refused)}
+    assert [approved_object(one) for one in bodies[:3]] == ["fraud", None, None]
+
+
+@pytest.mark.parametrize("standing", Standing)
+def test_a_status_says_when_it_became_final_and_only_then(standing: Standing) -> None:
+    votes = [Vote(approver=f"bob-{n}", granted=True, name="v", at=NOW + n) for n in range(VOTES + 1)]
+    outcome = Outcome(standing=standing, reason=Reason.MOVED, message="m" * 2000)
+    shown = render_promotion(outcome, votes, created=5, now=NOW)
+    PromotionStatus.model_validate(shown)
+    assert (shown["phase"], shown["modelCreated"], len(shown["approvals"])) == (standing.value, 5, VOTES)
+    assert shown["approvals"][-1]["approver"] == f"bob-{VOTES}"
+    assert ("decided" in shown) == standing.final
