@@ -78,7 +78,7 @@ def approved(s: Situation, rollout: Rollout) -> Decision | None:
     if asking is None or _granted(words(s, rollout), asking.weight):
         return None
     attempt = action_value(rollout.canary, rollout.attempt)
-    message = f"waiting for approval of {asking.weight}% for {attempt}: create a ModelApproval"
+    message = f"waiting for approval of {asking.weight}% for {attempt}: kubectl tidegate approve, or a ModelApproval"
     if not s.seen.governed:
         message = f"{asking.weight}% asks for approval, and nobody can give it: set governance.enabled of the chart"
         return s.stay(Reason.GOVERNANCE_OFF, message, stalled=True)

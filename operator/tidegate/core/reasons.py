@@ -120,8 +120,8 @@ MEANING: Mapping[Reason, str] = {
     "first weight, or while nothing could be lowered. Nothing is raised until it is resolved. Not held is what goes "
     "back to a proven version, and what a person promotes. Where nobody will ever say that it is resolved, name its "
     "`status.alerts[].id` in the annotation `tidegate.dev/dismiss`.",
-    Reason.WAITING_FOR_APPROVAL: "The next weight asks for approval: create a `ModelApproval`. "
-    "`spec.rollout.deadline` stands still meanwhile; guards go on and reverts too.",
+    Reason.WAITING_FOR_APPROVAL: "The next weight asks for approval: run `kubectl tidegate approve`, or "
+    "create a `ModelApproval`. `spec.rollout.deadline` stands still meanwhile; guards go on and reverts too.",
     Reason.APPROVED: "Somebody approved a step; `status.rollout.approvals` says who.",
     Reason.GOVERNANCE_OFF: "A step asks for approval, and nothing in this cluster vouches for who approves. Set "
     "`governance.enabled` of the chart, or leave `approval` out.",

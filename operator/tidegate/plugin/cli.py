@@ -14,8 +14,9 @@ from tidegate.plugin import lint as rules
 from tidegate.plugin import view
 from tidegate.plugin.actions import intent
 from tidegate.plugin.failures import Failure, Missing
-from tidegate.plugin.kubectl import Kubectl
+from tidegate.plugin.kubectl import PROMOTIONS, Kubectl
 from tidegate.plugin.live import watch
+from tidegate.plugin.words import on_promotion, on_step
 
 EPILOG = """\
 exit codes:
@@ -52,6 +53,10 @@ ACTIONS = {
     "retry": "try a rejected or parked version again",
     "pause": "stop the rollout under way where it is; reverts go on",
     "resume": "take the pause away",
+}
+WORDS = {
+    "approve": "say yes to the step that waits, or to a ModelPromotion",
+    "refuse": "say no to a step, take an approval back, or refuse a ModelPromotion",
 }
 
 
@@ -110,6 +115,13 @@ def _parser() -> argparse.ArgumentParser:
     made = verb("dismiss", "forget alerts that hold a rollout and whose end nobody will tell", _act)
     made.add_argument("name", metavar="NAME")
     made.add_argument("--alert", dest="attempt", metavar="ID", help="one of status.alerts, in place of all of them")
+    for name, about in WORDS.items():
+        made = verb(name, about, _say)
+        made.add_argument("name", metavar="NAME")
+        made.add_argument("--promotion", action="store_true", help="NAME is a ModelPromotion")
+        made.add_argument("--weight", type=int, metavar="25", help="a step, in place of the one that waits")
+        made.add_argument("--group", action="append", default=[], help="a group that you speak for, where one is asked")
+        made.add_argument("--comment", metavar="TEXT", help="why, for people")
     made = verb("lint", "check manifests without a cluster, by the rules of API server and operator", _lint)
     made.add_argument("-f", "--filename", action="append", required=True, metavar="FILE", help="- is standard input")
     made.add_argument("-R", "--recursive", action="store_true", help="directories with what is below them")
@@ -172,6 +184,24 @@ def _history(options: argparse.Namespace) -> int:
         _print_json(view.acts(body) if options.acts else past)
     else:
         _print(view.trail(body) if options.acts else view.history(body))
+    return 0
+
+
+def _say(options: argparse.Namespace) -> int:
+    kubectl, grant = Kubectl(flags=options.flags), options.verb == "approve"
+    user = kubectl.whoami()
+    if options.promotion:
+        body = kubectl.get(options.name, PROMOTIONS)
+        said = on_promotion(body, user, grant=grant, groups=options.group, comment=options.comment)
+    else:
+        body = kubectl.get(options.name)
+        said = on_step(body, user, grant=grant, weight=options.weight, comment=options.comment)
+    made = kubectl.create(said.manifest)
+    if options.output:
+        _print_json(made)
+    else:
+        meta = made["metadata"]
+        print(view.plain(f"{meta['namespace']}/{meta['name']}: {said.message}"))
     return 0
 
 

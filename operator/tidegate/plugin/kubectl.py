@@ -3,7 +3,7 @@
 import json
 import subprocess
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, Any
@@ -13,6 +13,7 @@ from tidegate.plugin.failures import Failure, Lost, Missing, from_kubectl
 
 #: By group, so that another group's kind of the same name is not meant.
 RESOURCE = f"modeldeployments.v1alpha1.{GROUP}"
+PROMOTIONS = f"modelpromotions.v1alpha1.{GROUP}"
 Body = dict[str, Any]
 _NO_PROGRAM = "{} is not on the PATH: this plugin needs it"
 
@@ -24,14 +25,14 @@ class Kubectl:
     flags: tuple[str, ...] = ()
     program: str = "kubectl"
 
-    def get(self, name: str) -> Body:
+    def get(self, name: str, resource: str = RESOURCE) -> Body:
         """One object.
 
         Raises:
             Missing: there is none, or no such kind.
             Denied: the person may not read it.
         """
-        return self._object(self._run("get", RESOURCE, name, "-o", "json"))
+        return self._object(self._run("get", resource, name, "-o", "json"))
 
     def all_of(self, *, everywhere: bool = False) -> list[Body]:
         """All objects of the namespace, or of all of them."""
@@ -53,6 +54,20 @@ class Kubectl:
         return self._object(
             self._run("patch", RESOURCE, meta["name"], *place, "--type=merge", "-p", json.dumps(patch), "-o", "json")
         )
+
+    def whoami(self) -> Body:
+        """The person, as the API server knows him: its `userInfo`."""
+        found: Body = self._object(self._run("auth", "whoami", "-o", "json"))["status"]["userInfo"]
+        return found
+
+    def create(self, manifest: Mapping[str, Any]) -> Body:
+        """Create an object.
+
+        Raises:
+            Denied: the person may not, or an admission policy says no.
+        """
+        text = json.dumps(manifest)
+        return self._object(self._run("create", "-f", "-", "-o", "json", text=text))
 
     def parse(self, files: Sequence[str], *, recursive: bool) -> list[Body]:
         """Objects of files as kubectl reads them (YAML or JSON, `-` is standard input). No cluster is asked."""
@@ -87,16 +102,18 @@ class Kubectl:
         except FileNotFoundError as error:
             raise Missing(_NO_PROGRAM.format(self.program)) from error
 
-    def _run(self, *arguments: str) -> str:
-        done = self._process([self.program, *arguments, *self.flags])
+    def _run(self, *arguments: str, text: str | None = None) -> str:
+        done = self._process([self.program, *arguments, *self.flags], text=text)
         if done.returncode != 0:
             raise from_kubectl(done.stderr)
         return done.stdout
 
-    def _process(self, command: Sequence[str], *, inherit_input: bool = False) -> subprocess.CompletedProcess[str]:
-        source = None if inherit_input else subprocess.DEVNULL
+    def _process(
+        self, command: Sequence[str], *, inherit_input: bool = False, text: str | None = None
+    ) -> subprocess.CompletedProcess[str]:
+        given: Any = {"stdin": None if inherit_input else subprocess.DEVNULL} if text is None else {"input": text}
         try:
-            return subprocess.run(command, stdin=source, capture_output=True, text=True, check=False)  # noqa: S603
+            return subprocess.run(command, capture_output=True, text=True, check=False, **given)  # noqa: S603
         except FileNotFoundError as error:
             raise Missing(_NO_PROGRAM.format(self.program)) from error
 

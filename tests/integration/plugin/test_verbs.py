@@ -168,3 +168,31 @@ def test_lint_reads_yaml_lists_and_directories_and_skips_what_is_not_ours(team: 
     assert team.viewer.run("lint", "-f", "-", text=json.dumps(other)).returncode == 3
     assert team.viewer.run("lint", "-f", "-", text="a: [b").returncode == 1
     assert team.viewer.run("lint", "-f", str(tmp_path / "nowhere.yaml")).returncode == 2
+
+
+def test_a_step_that_waits_is_approved_in_ones_own_name_by_who_may(place: Place) -> None:
+    place.apply(**rolling(waitsFor={"weight": 50, "since": "2026-11-21T11:00:00Z"}))
+    space, admin = place.team.namespace, ["--kubeconfig", str(place.team.cluster.kubeconfig)]
+    assert place.viewer.run("approve", place.name).returncode == 4
+    done = place.viewer.run("approve", place.name, "--comment", "fine", "-n", space, *admin)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "7/2 may get 50%, says " in done.stdout
+    user = done.stdout.rstrip().rpartition("says ")[2]
+    refused = place.viewer.json("refuse", place.name, "-n", space, *admin)
+    assert (refused["kind"], refused["spec"]["approver"], refused["spec"]["decision"]) == (
+        "ModelApproval",
+        user,
+        "Refuse",
+    )
+    assert refused["spec"]["step"] == {"modelDeployment": place.name, "version": "7", "attempt": 2, "weight": 50}
+
+
+def test_who_asked_for_a_promotion_is_declined_before_the_api_server_is_asked(place: Place) -> None:
+    space, admin = place.team.namespace, ["--kubeconfig", str(place.team.cluster.kubeconfig)]
+    user = Kubectl(flags=tuple(f"{flag}={value}" for flag, value in [admin]), program=str(place.viewer.bin / "kubectl"))
+    spec = {"model": "fraud", "version": "7", "from": "Staging", "to": "Production"}
+    meta = {"name": place.name, "namespace": space}
+    own = {"apiVersion": "tidegate.dev/v1alpha1", "kind": "ModelPromotion", "metadata": meta}
+    user.create({**own, "spec": {**spec, "requestedBy": user.whoami()["username"]}})
+    done = place.viewer.run("approve", "--promotion", place.name, "-n", space, *admin)
+    assert (done.returncode, done.stderr) == (1, "error: you asked for it yourself: somebody else has to decide\n")
