@@ -85,7 +85,7 @@ cluster-down: ## take it down, leave nothing behind
 	@$(PYTHON) -m tests.cluster down
 
 lock: dev ## pin requirements anew
-	@for f in operator runtime mlflow dev; do \
+	@for f in operator runtime mlflow postgres dev; do \
 	  $(BIN)/uv pip compile --quiet --upgrade --generate-hashes --no-emit-index-url --no-emit-find-links --no-annotate \
 	    --no-header --python-version 3.11 requirements/$$f.in -o requirements/$$f.txt; done
 

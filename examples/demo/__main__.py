@@ -15,7 +15,7 @@ from tests.cluster.progress import Progress
 from tests.driver.platform import NAMESPACE as OPERATOR_NAMESPACE
 from tests.driver.platform import ROOT, install_mlflow, install_operator, remove_operator
 from tests.driver.registry import NAMESPACE as REGISTRY_NAMESPACE
-from tests.driver.registry import Mlflow
+from tests.driver.registry import Mlflow, profile
 from tests.driver.traffic import Traffic
 
 from examples.demo.story import Teller, Told
@@ -25,7 +25,7 @@ from examples.demo.watch import Watch
 HERE = Path(__file__).parent
 NAMESPACE, NAME, HOST, ALIAS = "demo", "breast-cancer", "breast-cancer.example.com", "champion"
 RATE = 50.0  # requests a second
-IMAGES = ("mlflow", "tidegate-operator", "tidegate-runtime")
+IMAGES = ("tidegate-operator", "tidegate-runtime")
 #: (what it is, what has to come of it, what the reason has to name)
 STORIES = (
     ("version 1: the first one", "promoted", ""),
@@ -38,8 +38,9 @@ REPORT = ROOT / "build" / "demo.json"
 
 def furnish(access: Access, view: View, bodies: Path) -> Mlflow:
     """MLflow with four versions, the operator, and the object without a version to serve yet."""
-    view.say("-- starting MLflow")
-    mlflow = install_mlflow(access)
+    kept = profile(os.environ)
+    view.say(f"-- starting MLflow ({kept})")
+    mlflow = install_mlflow(access, kept=kept)
     view.say("-- installing Tidegate with its chart")
     install_operator(access)
     view.say("-- training four versions on scikit-learn's breast cancer data and registering them")
@@ -137,7 +138,10 @@ def table(told: list[Told]) -> str:
 def main() -> int:
     """Run the demo; 0 only if everything went as told."""
     begin, view = time.monotonic(), View()
-    with opened(IMAGES, Progress(), os.environ) as access, tempfile.TemporaryDirectory() as folder:
+    with (
+        opened((*profile(os.environ).images, *IMAGES), Progress(), os.environ) as access,
+        tempfile.TemporaryDirectory() as folder,
+    ):
         bodies, there = Path(folder, "bodies.jsonl"), namespaces(access)
         try:
             mlflow = furnish(access, view, bodies)

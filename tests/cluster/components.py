@@ -76,8 +76,11 @@ CONTOUR = Component(name="contour", packages={"contour": "github.com/projectcont
 COREDNS = Component(name="coredns", packages={"coredns": "."}, minutes=4.0)
 HELM = Component(name="helm", packages={"helm": "helm.sh/helm/v4/cmd/helm"}, minutes=3.0)
 KWOK = Component(name="kwok", packages={"kwok": "sigs.k8s.io/kwok/cmd/kwok"}, minutes=2.7)
+VERSITYGW = Component(
+    name="versitygw", packages={"versitygw": "github.com/versity/versitygw/cmd/versitygw"}, minutes=1.7
+)
 STATIC = Component(name="static", packages={"pause": "./pause", "testserver": "./testserver"}, minutes=0.3)
 
 LIGHT = (ETCD, KUBERNETES)
 FULL = (ETCD, KUBERNETES, CONTAINERD, CONTOUR, COREDNS, HELM, STATIC)
-BY_NAME = {component.name: component for component in (*FULL, KWOK)}
+BY_NAME = {component.name: component for component in (*FULL, KWOK, VERSITYGW)}

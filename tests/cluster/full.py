@@ -9,11 +9,10 @@ with Cluster.start() as cluster:
 import json
 from collections.abc import Iterable
 from contextlib import ExitStack
-from functools import partial
 from pathlib import Path
 from typing import Any, Self
 
-from tests.cluster import build, cache, components, dns, gateway, host, node, scratch
+from tests.cluster import build, components, dns, gateway, host, node, scratch
 from tests.cluster.access import Access
 from tests.cluster.build import Toolbox
 from tests.cluster.containerd import PAUSE_IMAGE, Containerd, ImageStore
@@ -197,15 +196,4 @@ def has_condition(found: dict[str, Any], condition: str) -> bool:
 def own_images(tools: Toolbox) -> list[Path]:
     """The images of the cluster itself, and the test server's, each made once."""
     programs = {PAUSE_IMAGE: "pause", dns.IMAGE: "coredns", TESTSERVER_IMAGE: "testserver"}
-    return [_scratch_image(image, Path(tools[program])) for image, program in programs.items()]
-
-
-def _scratch_image(image: str, program: Path) -> Path:
-    key = cache.digest(image, str(program), Path(scratch.__file__))
-    write = partial(_write_image, image, program)
-    return cache.obtain("images", program.name, key, write) / "image.tar"
-
-
-def _write_image(image: str, program: Path, work: Path) -> None:
-    path = f"/{program.name}"
-    scratch.write(work / "image.tar", name=image, files={path: program}, entrypoint=[path])
+    return [scratch.ensure(image, Path(tools[program])) for image, program in programs.items()]

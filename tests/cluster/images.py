@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from tests.cluster import base, cache, host
+from tests.cluster import base, build, cache, components, host, scratch
 from tests.cluster.errors import BuildError
 from tests.cluster.progress import Progress
 
@@ -46,7 +46,7 @@ class Image:
     @property
     def key(self) -> str:
         """The digest of all that decides what comes out."""
-        locks = [REQUIREMENTS / f"{lock}.txt" for lock in self.locks]
+        locks = _locks(self)
         sources = [PROJECT / source for source in self.sources]
         return cache.digest(
             self.name, self.dockerfile, *locks, *sources, Path(base.__file__), self.target or "", ARCHIVE
@@ -76,8 +76,18 @@ IMAGES = {
             locks=("mlflow",),
             sources=(),
         ),
+        Image(
+            name="postgres",
+            dockerfile=Path(__file__).parent / "postgres" / "Dockerfile",
+            target=None,
+            locks=("postgres",),
+            sources=(),
+        ),
     )
 }
+
+#: Images of one static program: an S3-compatible server over a directory.
+PROGRAMS = {"objectstore": (components.VERSITYGW, "versitygw")}
 
 
 def ensure_images(names: Iterable[str], progress: Progress) -> dict[str, Path]:
@@ -87,12 +97,19 @@ def ensure_images(names: Iterable[str], progress: Progress) -> dict[str, Path]:
         HostError: packages for the building are missing.
         BuildError: a build failed; with the end of what it said.
     """
-    wanted = [IMAGES[name] for name in names]
+    named = list(names)
+    wanted = [IMAGES[name] for name in named if name not in PROGRAMS]
     missing = [image for image in wanted if not cache.entry("images", image.name, image.key).exists()]
     if missing:
         host.prepare({**host.LIGHT_COMMANDS, **host.IMAGE_COMMANDS}, progress)
         progress.expect(len(missing))
-    return {image.name: _ensure(image, progress) for image in wanted}
+    built = {image.name: _ensure(image, progress) for image in wanted}
+    return built | {name: _program(name, progress) for name in named if name in PROGRAMS}
+
+
+def _program(name: str, progress: Progress) -> Path:
+    component, program = PROGRAMS[name]
+    return scratch.ensure(f"localhost/{name}:dev", Path(build.build((component,), progress)[program]))
 
 
 def _ensure(image: Image, progress: Progress) -> Path:
@@ -116,7 +133,7 @@ def _make(image: Image, progress: Progress, work: Path) -> None:
         cache.locked(cache.root() / "buildah" / ".lock"),
         _context(image, wheels) as context,
     ):
-        foundation = _foundation(root)
+        foundation = _foundation(root, cache.digest(*_locks(image)))
         target = [] if image.target is None else ["--target", image.target]
         _buildah(
             *("build-using-dockerfile", "--pull-never", "--network", "none", "--layers", "--format", "oci", *target),
@@ -157,14 +174,28 @@ def _context(image: Image, wheels: dict[str, Path]) -> Iterator[Path]:
         yield context
 
 
-def _foundation(rootfs: Path) -> str:
-    """Puts the base into buildah's store, and returns its name."""
-    reference = f"localhost/tidegate-base:{rootfs.parent.name}"
-    if reference not in _buildah("images", "--format", "{{.Name}}:{{.Tag}}").split():
+def _foundation(rootfs: Path, locks: str) -> str:
+    """Puts the base into buildah's store, once for each set of lock files, and returns its name.
+
+    The builder's layer cache does not look into what a RUN has mounted. An image of its own to start from keeps it
+    from taking the packages of another set for those of this one.
+    """
+    base_reference = f"localhost/tidegate-base:{rootfs.parent.name}"
+    reference = f"{base_reference}-{locks}"
+    known = _buildah("images", "--format", "{{.Name}}:{{.Tag}}").split()
+    if base_reference not in known:
         container = _buildah("from", "--pull-never", "scratch").strip()
         _buildah("add", container, str(rootfs), "/")
+        _buildah("commit", "--disable-compression", "--rm", container, base_reference)
+    if reference not in known:
+        container = _buildah("from", "--pull-never", base_reference).strip()
+        _buildah("config", "--label", f"locks={locks}", container)
         _buildah("commit", "--disable-compression", "--rm", container, reference)
     return reference
+
+
+def _locks(image: Image) -> list[Path]:
+    return [REQUIREMENTS / f"{lock}.txt" for lock in image.locks]
 
 
 def _wheels(lock: str, progress: Progress) -> Path:

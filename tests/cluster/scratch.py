@@ -10,13 +10,27 @@ import json
 import platform
 import tarfile
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
+
+from tests.cluster import cache
 
 MEDIA = "application/vnd.oci.image"
 # Whoever runs as nobody gets the user that "distroless" images give.
 NONROOT = 65532
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+
+
+def ensure(image: str, program: Path) -> Path:
+    """The archive of an image that holds one program and runs it, made once."""
+    key = cache.digest(image, str(program), Path(__file__))
+    return cache.obtain("images", program.name, key, partial(_write_program, image, program)) / "image.tar"
+
+
+def _write_program(image: str, program: Path, work: Path) -> None:
+    path = f"/{program.name}"
+    write(work / "image.tar", name=image, files={path: program}, entrypoint=[path])
 
 
 def write(

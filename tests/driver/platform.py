@@ -19,11 +19,18 @@ ALERT_TOKEN = "a-token-of-the-tests-own"
 _T = TypeVar("_T")
 
 
-def install_mlflow(access: Access, data: dict[str, Any] | None = None) -> registry.Mlflow:
-    """Run MLflow and wait until it answers; `data` as for `registry.manifests`."""
-    access.apply(registry.manifests(access.image("mlflow"), data))
-    access.kubectl("rollout", "status", "deployment/mlflow", "-n", registry.NAMESPACE, "--timeout=180s")
-    return registry.Mlflow(access)
+def install_mlflow(
+    access: Access,
+    data: dict[str, Any] | None = None,
+    *,
+    kept: registry.Profile = registry.Profile.SQLITE,
+    namespace: str = registry.NAMESPACE,
+) -> registry.Mlflow:
+    """Run MLflow and wait until it answers; `data` and `kept` as for `registry.manifests`."""
+    image = access.image("mlflow")
+    access.apply(registry.manifests(image, data, prefix=access.image_prefix, kept=kept, namespace=namespace))
+    access.kubectl("rollout", "status", "deployment/mlflow", "-n", namespace, "--timeout=60s")
+    return registry.Mlflow(access, namespace)
 
 
 def install_operator(access: Access, *settings: str, namespace: str = NAMESPACE) -> None:

@@ -4,9 +4,13 @@ import json
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Mapping
+from enum import StrEnum
 from typing import Any
 
 from tests.cluster.access import Access
+from tests.cluster.errors import HostError
+from tests.driver import stores
 
 NAMESPACE = "mlflow"
 SERVICE = "mlflow"
@@ -15,16 +19,50 @@ URL = f"http://{SERVICE}.{NAMESPACE}.svc.cluster.local:{PORT}"
 HOSTS = tuple(f"{SERVICE}{suffix}:{PORT}" for suffix in ("", ".mlflow", ".mlflow.svc", ".mlflow.svc.cluster.local"))
 
 
-def manifests(image: str, data: dict[str, Any] | None = None) -> list[dict[str, Any]]:
-    """Namespace, Service and Deployment of a server on SQLite that keeps artifacts itself.
+class Profile(StrEnum):
+    """Where the server keeps runs and versions, and artifacts."""
+
+    SQLITE = "sqlite"
+    """Both in the server's own pod."""
+    POSTGRES = "postgres"
+    """In PostgreSQL, and in an S3-compatible store (`tests.driver.stores`)."""
+
+    @property
+    def images(self) -> tuple[str, ...]:
+        """The names of the images it runs from."""
+        return ("mlflow",) if self is Profile.SQLITE else ("mlflow", stores.POSTGRES, stores.OBJECTSTORE)
+
+
+def profile(environment: Mapping[str, str]) -> Profile:
+    """What `REGISTRY` asks for; SQLite unless it says otherwise.
+
+    Raises:
+        HostError: there is no such profile.
+    """
+    asked = environment.get("REGISTRY") or Profile.SQLITE
+    if asked not in set(Profile):
+        raise HostError(f"REGISTRY is {asked}: it may be {' or '.join(Profile)}")
+    return Profile(asked)
+
+
+def manifests(
+    image: str,
+    data: dict[str, Any] | None = None,
+    *,
+    prefix: str = "localhost",
+    kept: Profile = Profile.SQLITE,
+    namespace: str = NAMESPACE,
+) -> list[dict[str, Any]]:
+    """Namespace, Service and Deployment of a server that hands artifacts on itself, and what it keeps its data in.
 
     `data` is the source of its volume; one that ends with its pod if absent.
 
     One worker and no job execution: the defaults take 2.6 GB. The server answers only to the Host names it is told.
     """
-    labels = {"app": SERVICE}
+    labels, large = {"app": SERVICE}, kept is Profile.POSTGRES
+    backend, artifacts = stores.LOCATIONS if large else ("sqlite:////data/mlflow.db", "/data/artifacts")
     command = ["mlflow", "server", "--host", "0.0.0.0", "--port", str(PORT), "--workers", "1"]
-    command += ["--backend-store-uri", "sqlite:////data/mlflow.db", "--artifacts-destination", "/data/artifacts"]
+    command += ["--backend-store-uri", backend, "--artifacts-destination", artifacts]
     command += ["--serve-artifacts", "--allowed-hosts", ",".join((*HOSTS, "*"))]
     environment = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true", "HOME": "/data"}
     container = {
@@ -32,7 +70,10 @@ def manifests(image: str, data: dict[str, Any] | None = None) -> list[dict[str, 
         "image": image,
         "imagePullPolicy": "IfNotPresent",
         "command": command,
-        "env": [{"name": name, "value": value} for name, value in environment.items()],
+        "env": [
+            *(stores.environment() if large else ()),
+            *({"name": name, "value": value} for name, value in environment.items()),
+        ],
         "ports": [{"name": "http", "containerPort": PORT}],
         # Out of its Service for one late answer, it would be down for everybody on a busy machine.
         "readinessProbe": {
@@ -48,21 +89,23 @@ def manifests(image: str, data: dict[str, Any] | None = None) -> list[dict[str, 
         "enableServiceLinks": False,
         "automountServiceAccountToken": False,
         "terminationGracePeriodSeconds": 1,
+        "initContainers": [stores.preparation(image)] if large else [],
         "containers": [container],
         "volumes": [{"name": "data", **(data or {"emptyDir": {}})}, {"name": "tmp", "emptyDir": {}}],
     }
     return [
-        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}},
+        {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}},
+        *(stores.manifests(namespace, prefix) if large else ()),
         {
             "apiVersion": "v1",
             "kind": "Service",
-            "metadata": {"name": SERVICE, "namespace": NAMESPACE},
+            "metadata": {"name": SERVICE, "namespace": namespace},
             "spec": {"selector": labels, "ports": [{"port": PORT, "targetPort": "http"}]},
         },
         {
             "apiVersion": "apps/v1",
             "kind": "Deployment",
-            "metadata": {"name": SERVICE, "namespace": NAMESPACE},
+            "metadata": {"name": SERVICE, "namespace": namespace},
             "spec": {
                 "replicas": 1,
                 "strategy": {"type": "Recreate"},
@@ -76,9 +119,9 @@ def manifests(image: str, data: dict[str, Any] | None = None) -> list[dict[str, 
 class Mlflow:
     """The registry's REST interface, reached by the Service's address."""
 
-    def __init__(self, access: Access) -> None:
+    def __init__(self, access: Access, namespace: str = NAMESPACE) -> None:
         self._access = access
-        spec = access.get("service", SERVICE, NAMESPACE)["spec"]
+        spec = access.get("service", SERVICE, namespace)["spec"]
         self.url = f"http://{spec['clusterIP']}:{PORT}"
 
     def call(self, path: str, method: str = "POST", **body: Any) -> dict[str, Any]:

@@ -11,11 +11,11 @@ from tests.cluster.full import Cluster
 from tests.cluster.images import ensure_images
 from tests.cluster.progress import Progress
 from tests.driver.platform import install_mlflow, install_operator
-from tests.driver.registry import Mlflow
+from tests.driver.registry import Mlflow, Profile, profile
 from tests.e2e.site import Site
 from tests.e2e.together import Stories
 
-IMAGES = ("mlflow", "tidegate-operator", "tidegate-runtime")
+IMAGES = (*Profile.POSTGRES.images, "tidegate-operator", "tidegate-runtime")
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +51,7 @@ def stage() -> Iterator[Stage]:
 
 def furnish(access: Access) -> Mlflow:
     """MLflow and the operator."""
-    mlflow = install_mlflow(access)
+    mlflow = install_mlflow(access, kept=profile(os.environ))
     install_operator(access)
     return mlflow
 

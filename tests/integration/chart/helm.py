@@ -43,6 +43,7 @@ EVERYTHING: Mapping[str, Any] = {
     "notifications.cloudEvents.events": ["promoted", "reverted"],
     "notifications.slack.events": ["reverted"],
     "governance.enabled": True,
+    "governance.mandatory": True,
     "alerts.existingSecret": "alert-tokens",
     "alerts.reviews": True,
     "alerts.audience": "tidegate",

@@ -29,6 +29,7 @@ TOGETHER = {
     },
     "alerts.prometheusRule.labels": {"alerts.prometheusRule.enabled": True},
     "audit.volume": {"audit.to": "file"},
+    "governance.mandatory": {"governance.enabled": True},
     "networkPolicy.from": {"networkPolicy.enabled": True},
     "prometheus.ca": {"prometheus.existingSecret": "prometheus-reader"},
     "nameOverride": {"fullnameOverride": ""},
