@@ -7,6 +7,7 @@ import urllib.error
 import urllib.request
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from tests.cluster.build import Toolbox
 from tests.cluster.pki import Authority
@@ -66,6 +67,19 @@ class ControlPlane:
         """Kills kube-apiserver and starts it anew on the same data. Watches begin anew, and old ones have expired."""
         self.run.finish("kube-apiserver", seconds=READY_SECONDS, how="KILL")
         self._serve(light=light)
+
+    def compact(self) -> None:
+        """Has etcd forget every state of its data but the present one."""
+        revision = self._etcd_answer("maintenance/status", {})["header"]["revision"]
+        self._etcd_answer("kv/compaction", {"revision": revision, "physical": True})
+
+    def _etcd_answer(self, call: str, body: dict[str, object]) -> dict[str, Any]:
+        """One call of etcd's API, in its form as JSON (etcd, "gRPC gateway")."""
+        url = f"http://127.0.0.1:{self.endpoints.etcd_port}/v3/{call}"
+        request = urllib.request.Request(url, data=json.dumps(body).encode())
+        with urllib.request.build_opener(urllib.request.ProxyHandler({})).open(request, timeout=30) as answer:
+            found: dict[str, Any] = json.load(answer)
+        return found
 
     def _serve(self, *, light: bool) -> None:
         self.run.spawn("kube-apiserver", [*self._apiserver(), *(LIGHT_FLAGS if light else self._full_flags())])

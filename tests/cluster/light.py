@@ -110,6 +110,11 @@ class LightCluster:
         finally:
             self._plane.run.signal("kube-apiserver", "CONT")
 
+    def forget_the_past(self) -> None:
+        """Compacts etcd and restarts kube-apiserver: no watch can go on from before this moment."""
+        self._plane.compact()
+        self._plane.restart(light=True)
+
     def restart(self) -> None:
         """Kills kube-apiserver and starts it anew on the same data; returns when it is ready."""
         self._plane.restart(light=True)

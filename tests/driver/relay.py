@@ -38,14 +38,18 @@ class Relay:
     """Listens on a loopback port of its own, in a thread.
 
     `before` is called with each request before it goes on; what it is false for gets no answer at all. `after` is
-    called once the API server has answered; while it is false the answer is held.
+    called once the API server has answered; while it is false the answer is held. From `cut` to `mend` every connection
+    is broken, those that are open first. `expired` are the paths of watches that were told that they come too late.
     """
 
     def __init__(self, server: str, *, ca_file: Path, token: str) -> None:
         self.asked: list[Asked] = []
+        self.expired: list[str] = []
         self.before: Callable[[Asked], bool] = lambda _: True
         self.after: Callable[[Asked], bool] = lambda _: True
         self.url = ""
+        self._is_cut = False
+        self._open: set[asyncio.Transport] = set()
         self._server = server
         self._tls = ssl.create_default_context(cafile=str(ca_file))
         self._token = token
@@ -57,6 +61,19 @@ class Relay:
     def stop(self) -> None:
         self._loop.call_soon_threadsafe(self._end.set)
         self._thread.join(10)
+
+    def cut(self) -> None:
+        """Break every connection, also those that are tried from now on; returns when nothing passes any more."""
+        asyncio.run_coroutine_threadsafe(self._cut(), self._loop).result(10)
+
+    def mend(self) -> None:
+        """Let everything pass again."""
+        self._is_cut = False
+
+    async def _cut(self) -> None:
+        self._is_cut = True
+        for transport in list(self._open):
+            transport.abort()
 
     def writes(self, *, since: float = 0.0) -> list[Asked]:
         """Every write but those of the Lease and of Events."""
@@ -81,6 +98,17 @@ class Relay:
             await runner.cleanup()
 
     async def _pass_on(self, request: web.Request) -> web.StreamResponse:
+        if request.transport is None or self._is_cut:
+            if request.transport is not None:
+                request.transport.abort()
+            raise web.HTTPServiceUnavailable
+        self._open.add(request.transport)
+        try:
+            return await self._passed_on(request)
+        finally:
+            self._open.discard(request.transport)
+
+    async def _passed_on(self, request: web.Request) -> web.StreamResponse:
         body = await request.read()
         asked = Asked(at=time.time(), method=request.method, path=request.path, body=body.decode("utf-8", "replace"))
         self.asked.append(asked)
@@ -112,5 +140,7 @@ class Relay:
         else:
             await given.prepare(request)
             async for piece in answer.content.iter_any():
+                if b'"code":410' in piece:
+                    self.expired.append(request.path)
                 await given.write(piece)
         await given.write_eof()

@@ -4,7 +4,7 @@ import asyncio
 import copy
 import json
 import threading
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
 from typing import Any
 
 import pytest
@@ -28,6 +28,7 @@ pytestmark = pytest.mark.apiserver
 #: Seconds of the operator's clock in one of the machine's: what waits for the clock alone need not be waited for.
 FAST = 5.0
 Tell = Callable[[str, Any], None]
+Since = Callable[[str, str | None], Coroutine[Any, Any, str | None]]
 
 
 class FastClock:
@@ -41,12 +42,16 @@ class FastClock:
 
 
 class Informer:
-    """The product's informer in a thread of its own: at its end kopf cancels whatever else runs in its loop."""
+    """The product's informer in a thread of its own: at its end kopf cancels whatever else runs in its loop.
 
-    def __init__(self, identity: Identity, namespace: str, seen: Tell, gone: Tell) -> None:
+    `since` is asked besides where a watch that begins anew goes on from.
+    """
+
+    def __init__(self, identity: Identity, namespace: str, seen: Tell, gone: Tell, since: Since | None = None) -> None:
         self._home = asyncio.get_running_loop()
         self._identity = identity
         self._namespace = namespace
+        self._since = since
         self._intake = Intake(seen=self._at_home(seen), gone=self._at_home(gone), listed=self._listed)
         self._started = threading.Event()
         self._thread = threading.Thread(target=lambda: asyncio.run(self._watch()), name="informer")
@@ -68,6 +73,9 @@ class Informer:
             version = page.version
             for body in page.items:
                 self._intake.seen(kind, body)
+        if self._since is not None:
+            asked = asyncio.run_coroutine_threadsafe(self._since(kind, namespace), self._home)
+            version = await asyncio.wrap_future(asked) or version
         return version
 
     async def _watch(self) -> None:
@@ -88,17 +96,18 @@ class RealStage(Stage):
 
     def __init__(self, access: Access, namespace: str) -> None:
         super().__init__(KubeCluster(access), RealHands(access, namespace))
+        self.watched = access.identity
+        self.since: Since | None = None
         self.clock = FastClock()
         self.settings = self.settings.model_copy(update={"registry_interval": 0.2})
         self.kubelet.boot = 0.05
         self.gateway.delay = 0.01
         self.traffic.rate = 400.0
-        self._access = access
         self._informer: Informer | None = None
 
     async def open(self) -> None:
         await super().open()
-        self._informer = Informer(self._access.identity, self.hands.namespace, self._seen, self._gone)
+        self._informer = Informer(self.watched, self.hands.namespace, self._seen, self._gone, self.since)
 
     async def close(self) -> None:
         if self._informer is not None:
