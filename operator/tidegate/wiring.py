@@ -201,9 +201,10 @@ class Operator:
             if settings.alerts_from_prometheus
             else None
         )
+        self.children = Children(cluster=leading, world=self.world)
         self.reconciler = Reconciler(
             observer=observer,
-            children=Children(cluster=leading, world=self.world),
+            children=self.children,
             routes=routes,
             plane=plane,
             statuses=statuses,
@@ -287,6 +288,7 @@ class Operator:
 
     async def _lead(self) -> None:
         """What only the leader does: ask the registry, read evidence, and decide. Begins with everything there is."""
+        self.children.begin()
         self.queue.open()
         for key in self.world.names(KIND):
             self.look(key)

@@ -27,6 +27,10 @@ class Children:
         self._world = world
         self._settled: dict[tuple[str, str], _Mark] = {}
 
+    def begin(self) -> None:
+        """This replica begins to lead: what was settled before may have been changed by whoever led in between."""
+        self._settled.clear()
+
     async def ensure(self, plan: Plan, record: Record, known: Known) -> list[str]:
         """Apply every object of the record's revisions that is not as it has to be.
 
