@@ -39,6 +39,7 @@ from tidegate.loop.events import EventRecorder
 from tidegate.loop.evidence import EvidenceWatch
 from tidegate.loop.fence import Fence, Fenced
 from tidegate.loop.follow import Follower
+from tidegate.loop.gates import GateWatch
 from tidegate.loop.lease import Elector
 from tidegate.loop.metered import MeteredEvidence, MeteredPrometheus, MeteredRegistry
 from tidegate.loop.notices import Notices
@@ -148,6 +149,7 @@ class Operator:
             on_breach=self.look,
             on_look=self.queue.add,
         )
+        self.gates = GateWatch(self.registries.describe, settings.registry_interval, on_change=self.look)
         inbox = AlertInbox()
         self.matching = Matching(self.world)
         self.words = LastWords(logs, on_read=self.queue.add)
@@ -161,6 +163,7 @@ class Operator:
             words=self.words,
             pointers=self.pointers,
             governed=settings.governance,
+            gates=self.gates,
         )
         events = EventRecorder(cluster=cluster, clock=clock, metrics=self.metrics, instance=socket.gethostname())
         self.notices = Notices(notifiers, clock=clock, metrics=self.metrics)
@@ -208,7 +211,13 @@ class Operator:
             routes=routes,
             plane=plane,
             statuses=statuses,
-            follower=Follower(evidence=self.evidence, registries=self.registries, world=self.world, words=self.words),
+            follower=Follower(
+                evidence=self.evidence,
+                registries=self.registries,
+                world=self.world,
+                words=self.words,
+                gates=self.gates,
+            ),
             reverts=self.reverts,
             announcer=announcer,
             audit=self.audit,
@@ -302,6 +311,7 @@ class Operator:
                     group.create_task(self.polled.run())
         finally:
             self.queue.shut()
+            await self.gates.close()
             await self.evidence.close()
 
     def _rest(self) -> None:
@@ -315,6 +325,7 @@ class Operator:
         await self.reverts.stop(REVERTS_END)
         await self.elector.release()
         await self.standby.close()
+        await self.gates.close()
         await self.evidence.close()
         await self.words.close()
         await self.notices.stop()

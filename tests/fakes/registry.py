@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from tidegate.core.gates import VersionDetails
 from tidegate.core.plan import Pointer, PointerKind
 from tidegate.core.reasons import Reason
 from tidegate.core.registered import RegisteredModel, RegisteredVersion
@@ -21,6 +22,7 @@ class _Model:
     stages: dict[str, str] = field(default_factory=dict)
     aliases: dict[str, str] = field(default_factory=dict)
     tags: dict[str, dict[str, str]] = field(default_factory=dict)
+    born: dict[str, float] = field(default_factory=dict)
 
 
 class FakeRegistry:
@@ -119,6 +121,30 @@ class FakeRegistry:
     def tags(self, model: str, number: str) -> dict[str, str]:
         """The tags of a version."""
         return dict(self._models[model].tags.get(number, {}))
+
+    def set_tag(self, model: str, number: str, name: str, value: str) -> None:
+        self._models[model].tags.setdefault(number, {})[name] = value
+
+    def born(self, model: str, number: str, at: float) -> None:
+        """It was registered at that moment (seconds since the epoch)."""
+        self._models[model].born[number] = at
+
+    def drop_tag(self, model: str, number: str, name: str) -> None:
+        self._models[model].tags.get(number, {}).pop(name, None)
+
+    async def describe(self, version: VersionId) -> VersionDetails | Unavailable:
+        """`ports.Details`: it is the same registry."""
+        while self.hanging:
+            self._released.clear()
+            await self._released.wait()
+        known = self._models.get(version.model)
+        if self._failure is not None:
+            return self._failure
+        if known is None or version.number not in known.ready:
+            message = f"model {version.model!r} has no version {version.number}: it may have been deleted"
+            return Unavailable(reason=Reason.VERSION_NOT_FOUND, message=message)
+        born = known.born.get(version.number, self._clock_ms / 1000)
+        return VersionDetails(tags=dict(known.tags.get(version.number, {})), created=born)
 
     def _resolve(self, model: str, pointer: Pointer) -> VersionId | Unavailable:
         if model in self.forbidden:

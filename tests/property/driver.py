@@ -28,6 +28,20 @@ def _says(verdict: str) -> Callable[[World, Random], None]:
     return say
 
 
+def _gate(word: str) -> Callable[[World, Random], None]:
+    """A new version comes to gates that say so, and time goes by."""
+
+    def stand(world: World, random: Random) -> None:
+        if random.random() < 0.5:
+            world.points_at(world.newest + 1)
+            if random.random() < 0.5:
+                world.settle()
+        world.gate = word
+        calm(world, 3)
+
+    return stand
+
+
 def _annotated(action: str) -> Callable[[World, Random], None]:
     return lambda world, _: world.annotate(action)
 
@@ -147,6 +161,7 @@ EVENTS: dict[str, Callable[[World, Random], None]] = {
     "conflict": lambda w, _: setattr(w, "conflict", True),
     "taken": _toggle("taken_by", on="ml/older", off=None),
     "refused": _toggle("refusal", on="no such listener", off=None),
+    **{f"gate {word}": _gate(word) for word in ("open", "pending", "unknown", "unasked", "shut")},
     **{f"evidence {verdict}": _says(verdict) for verdict in VERDICTS},
     **{action: _annotated(action) for action in ("abort", "promote", "retry")},
     "alert": lambda w, r: w.alert(r.choice((0.0, 3.0, 30.0))),

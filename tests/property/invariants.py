@@ -6,6 +6,7 @@ Nothing here calls the machine's own predicates. `violations` returns sentences;
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 
+from tests.property.gatebooks import newest, refused_rightly, shut, went_on
 from tests.property.ledger import Ledger, named, weight_of, work
 
 from tidegate.core.decision import Decision
@@ -18,9 +19,7 @@ from tidegate.core.revision import serving_digest
 from tidegate.core.values import Revision, Unavailable
 
 Machine = Callable[[Plan, Record, Observed], Decision]
-DRAIN = 5.0
-SETTLE = 0.5
-CLOCKS = 5.0
+DRAIN, SETTLE, CLOCKS = 5.0, 0.5, 5.0
 #: Sums of floats at a million seconds may miss by this much.
 ROUNDING = 1e-6
 #: Times without an event that a waiting machine must sleep through.
@@ -32,6 +31,7 @@ REJECTING = {
     Reason.UNREACHABLE,
     Reason.ABORTED,
     Reason.APPROVAL_REFUSED,
+    Reason.GATE_FAILED,
 }
 
 
@@ -97,6 +97,11 @@ class Case:
             and known.get(alert.fingerprint, -1e9) < alert.since - CLOCKS
             for alert in self.seen.alerts.firing
         )
+
+    def at_gates(self, rollout: Rollout) -> bool:
+        """Whether it has to pass gates: it had no weight in this attempt, and goes back to nothing proven."""
+        weighed = rollout == self.rollout and self.ledger.had_weight
+        return not weighed and not _direct(self, rollout)
 
     @property
     def blocked(self) -> bool:
@@ -219,6 +224,10 @@ def causes(c: Case) -> set[str]:
     more = any(count > c.ledger.restarts.get(pod, 0) for pod, count in facts.restarts.items())
     if rollout.weight > 0 and c.alarming():
         found.add("rejects")
+    if not (c.ledger.had_weight or _direct(c, rollout)) and shut(
+        c.plan, c.seen, rollout.canary.version, c.before.stable
+    ):
+        found.add("rejects")
     if breached or revoked or c.asked("abort") or (c.ledger.had_weight and more):
         found.add("rejects")
     unwanted = not isinstance(c.seen.wanted, Unavailable) and not c.wants(rollout.canary)
@@ -316,6 +325,13 @@ def begins_only_what_is_wanted(c: Case) -> Iterator[str]:
         yield "began on a route that an older object claims"
 
 
+def passes_its_gates(c: Case) -> Iterator[str]:
+    yield from refused_rightly(c.plan, c.seen, c.before, c.after)
+    at = newest(c.before, c.after)
+    if at is not None and c.at_gates(at):
+        yield from went_on(c.plan, c.seen, at, c.before, c.after)
+
+
 def starts_behind_its_own_service(c: Case) -> Iterator[str]:
     """A revision begins, is raised and promoted only while its Service selects its own pods."""
     old, new = c.before.rollout, c.after.rollout
@@ -375,6 +391,7 @@ CHECKS: tuple[Callable[[Case], Iterator[str]], ...] = (
     starts_behind_its_own_service,
     retires_in_order,
     keeps_alerts,
+    passes_its_gates,
 )
 
 

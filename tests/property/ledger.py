@@ -114,6 +114,12 @@ class Ledger:
         if new is not None and verdict is not None and verdict.rejects:
             self.rejected.setdefault(work(new.canary), named(new))
             self.left.pop(work(new.canary), None)
+        for entry in after.rejected if old is None and new is None else ():
+            if entry not in before.rejected:  # refused before anything of it was made
+                name = f"{entry.revision.version.number}/{entry.attempt}"
+                self.attempts.add(name)
+                self.rejected.setdefault(work(entry.revision), name)
+                self.left.pop(work(entry.revision), None)
         self._file(before, after, now)
         for entry in before.rejected:
             if work(entry.revision) not in {work(e.revision) for e in after.rejected}:

@@ -5,9 +5,10 @@ from dataclasses import replace
 
 from tests.property.world import Decide
 
-from tidegate.core import advance, alerts, approvals, begin, causes, decide, revert
+from tidegate.core import advance, alerts, approvals, begin, causes, decide, entry, revert
 from tidegate.core.decide import RULES, Rule
 from tidegate.core.decision import Decision, Situation
+from tidegate.core.gates import VersionDetails
 from tidegate.core.observed import Alerts, Judgement, Observed
 from tidegate.core.plan import Plan
 from tidegate.core.reasons import Reason
@@ -265,6 +266,19 @@ def _yes_men(seen: Observed) -> Observed:
     return replace(seen, approvals=told)
 
 
+def _seeing_gates_open(where: Callable[[VersionDetails | Unavailable | None], bool]) -> Decide:
+    """Takes what the registry says of a version, or does not say, for a yes."""
+
+    def open_(seen: Observed) -> Observed:
+        rollout, known = seen.record.rollout, dict(seen.details)
+        named = [rollout.canary.version] if rollout else []
+        named += [seen.wanted] if not isinstance(seen.wanted, Unavailable) else []
+        yes = VersionDetails(tags={"validation": "open"}, created=seen.now)
+        return replace(seen, details=known | {version: yes for version in named if where(known.get(version))})
+
+    return _seeing(open_)
+
+
 MUTANTS: dict[str, Decide] = {
     "advances on no data": _unless(advance.in_favour, lambda s: isinstance(s.seen.evidence, Unavailable)),
     "advances on stale data": _taken_as(fresh=True),
@@ -323,6 +337,12 @@ MUTANTS: dict[str, Decide] = {
     "goes on asking": _with(approvals.answered, None),
     "takes a refusal for a yes": _seeing(_yes_men),
     "does not revert on a revoked approval": _without_cause(causes.revoked),
+    "is blind to its gates": _seeing_gates_open(lambda said: isinstance(said, VersionDetails)),
+    "takes a silent registry for open gates": _seeing_gates_open(lambda said: isinstance(said, Unavailable)),
+    "takes gates that nobody asked for open ones": _seeing_gates_open(lambda said: said is None),
+    "is blind to gates that are shut": _with(entry.barred, None),
+    "does not reject at its gates": _without_cause(causes.refused),
+    "looks at its gates once": _with(entry.kept_out, None),
     "retires at once": _after(_retires_at_once),
     "retires undrained": _after(_undrained),
     "sleeps through its deadlines": _after(_sleeper),

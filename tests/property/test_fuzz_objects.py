@@ -33,6 +33,7 @@ from tidegate.core.values import Unavailable, VersionId
 from tidegate.errors import InvalidSpec
 from tidegate.loop.alerts import AlertInbox
 from tidegate.loop.follow import Follower
+from tidegate.loop.gates import GateWatch
 from tidegate.loop.observe import Observer, Snapshot
 from tidegate.loop.reverts import wanted_revert
 from tidegate.loop.words import LastWords
@@ -67,6 +68,9 @@ class Registry:
 
     def plan(self, where: str) -> None:
         return None
+
+    async def describe(self, key: str, version: VersionId) -> Unavailable:
+        return NONE
 
     def want(self, *_: Any) -> None:
         """Nobody is asked."""
@@ -161,6 +165,7 @@ def observed(bodies: list[dict[str, Any]], *, said: Judgement | Unavailable = NO
     pointers: Any = Pointers()
     watch: Any = evidence
     clock = Clock(at=scene().at + after)
+    gates = GateWatch(registry.describe, 1.0, on_change=print)
     observer = Observer(
         world=world,
         clock=clock,
@@ -170,10 +175,11 @@ def observed(bodies: list[dict[str, Any]], *, said: Judgement | Unavailable = NO
         alerts=AlertInbox(),
         words=LastWords(None, print),
         pointers=pointers,
+        gates=gates,
     )
     snapshot = observer.snapshot(KEY)
     assert snapshot is not None
-    follower = Follower(evidence=watch, registries=registry, world=world, words=LastWords(None, print))
+    follower = Follower(evidence=watch, registries=registry, world=world, words=LastWords(None, print), gates=gates)
     if isinstance(snapshot.plan, Plan):
         follower.follow(KEY, snapshot.body, snapshot.plan, snapshot.seen.record, snapshot.known)
     for spec in evidence.specs:

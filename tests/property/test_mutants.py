@@ -15,8 +15,11 @@ LENGTH = 12
 def killed_by(name: str) -> str | None:
     """What a seeded walk has to say against a mutant, None where it survives all of them."""
     for seed in range(WALKS):
+        world = World(MUTANTS[name])
+        if seed % 4 == 3:
+            world.approval_asked(revert=False)
         try:
-            walk(World(MUTANTS[name]), Random(seed), LENGTH)
+            walk(world, Random(seed), LENGTH)
         except AssertionError as error:
             return str(error)
     return None

@@ -7,6 +7,7 @@ It carries decisions out as the loop does and keeps its own books of what happen
 from collections.abc import Callable
 from dataclasses import replace
 
+from tests.property.gatebooks import GATES, told_of
 from tests.property.invariants import violations
 from tests.property.ledger import Ledger, named, work
 from tests.property.standing import Live, Pods
@@ -30,6 +31,8 @@ LONG = (Step(weight=5, hold=60), Step(weight=50, hold=120), Step(weight=100, hol
 #: Two steps that ask for approval.
 ASKING = tuple(replace(step, approval=step.weight in {50, 100}) for step in LONG)
 SHORT = (Step(weight=10, hold=30), Step(weight=100, hold=30))
+#: Seconds that nobody waits for just because something is due then.
+FAR = 50_000.0
 #: A machine that writes more often than this without anything happening does not come to rest.
 MOST_WRITES = 20
 
@@ -44,7 +47,7 @@ class World:
     def __init__(self, machine: Decide = decide) -> None:
         self.machine = machine
         self.now = make.NOW
-        self.plan = make.plan(steps=LONG, deadline=7200.0, progress_deadline=600.0, rollback_window=3000.0)
+        self.plan = make.plan(steps=LONG, deadline=7200.0, progress_deadline=600.0, rollback_window=3000.0, gates=GATES)
         self.wanted = 1
         self.newest = 1
         self.registry_down = False
@@ -58,6 +61,7 @@ class World:
         self.told = Alerts()
         self.words: dict[str, tuple[Approval, ...]] = {}
         self.preset = make.PRESET
+        self.gate = "open"
         self.conflict = False
         self.denied = False
         self.diversions: dict[str, Diversion] = {}
@@ -96,6 +100,7 @@ class World:
 
     def observed(self) -> Observed:
         record = self.record
+        canary = [record.rollout.canary.version] if record.rollout else []
         facts = None
         if self.route is not None:
             told = self.route.told == self.route.generation and self.refusal is None
@@ -126,6 +131,7 @@ class World:
             diverted={name: away.to for name, away in self.diversions.items()},
             alerts=self.told,
             approvals=dict(self.words),
+            details=told_of(self.gate, [make.version(self.wanted), *canary], self.now),
         )
 
     def _condemned(self, record: Record) -> Verdict | None:
@@ -392,16 +398,17 @@ class World:
     def healed(self) -> None:
         self.down = self.registry_down = self.conflict = self.full = self.denied = False
         self.refusal = self.taken_by = None
-        self.evidence, self.actions = "good", {}
+        self.evidence, self.actions, self.gate = "good", {}, "open"
         self.agreeable = True
         self.plan = replace(self.plan, paused=False)
+        self.settle()  # a route that is made anew: nobody is told of alerts while there is none
         self.resolve()
 
     def mended(self) -> None:
         """What broke works again; people's wishes stay."""
         self.registry_down = self.down = self.full = self.denied = False
         self.refusal = self.taken_by = None
-        self.evidence = "good"
+        self.evidence, self.gate = "good", "open"
         self.resolve()
 
     def good_moment(self, longest: float = 130.0) -> None:
@@ -414,7 +421,8 @@ class World:
             self.settle()
             self.everybody_agrees()
         decision = self.settle()
-        pause = decision.requeue if decision is not None and decision.requeue is not None else 1.0
+        due = decision.requeue if decision is not None else None
+        pause = due if due is not None and due < FAR else 1.0
         self.wait(min(pause, longest) + 0.001)
         self.settle()
 

@@ -14,7 +14,9 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote_plus
 
+from tidegate.adapters.mlflow_details import MlflowDetails
 from tidegate.adapters.mlflow_failures import Access, RegistryFault, access, unreachable
+from tidegate.core.gates import VersionDetails
 from tidegate.core.plan import Pointer, PointerKind
 from tidegate.core.reasons import Reason
 from tidegate.core.values import Unavailable, VersionId
@@ -71,6 +73,7 @@ class MlflowRegistry:
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="registry")
         self._client: Client | None = None
         self._loading = asyncio.Lock()
+        self._details = MlflowDetails(self._access)
         self._ready: dict[VersionId, int] = {}
         self._no_filter_for = 0
 
@@ -106,8 +109,13 @@ class MlflowRegistry:
         answer = await _Pass(self._access, client, self._pool, self._timeout).ask(client.check)
         return answer if isinstance(answer, Unavailable) else None
 
+    async def describe(self, version: VersionId) -> VersionDetails | Unavailable:
+        """See the port. Has threads of its own: what takes long here delays no poll."""
+        return await self._details.describe(version)
+
     async def close(self) -> None:
         """Let the threads go; one that still waits for an answer ends by its own deadline."""
+        await self._details.close()
         self._pool.shutdown(wait=False, cancel_futures=True)
 
     async def _loaded(self, where: Access) -> "Client":

@@ -71,6 +71,14 @@ class Model:
     prompt: bool
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Described:
+    """What `model-versions/get` tells of a version besides its state."""
+
+    tags: Mapping[str, str]
+    created_ms: int
+
+
 class Client:
     """Reads of one registry. Every method blocks up to `timeout` seconds and raises `RegistryFault`, nothing else."""
 
@@ -98,8 +106,18 @@ class Client:
 
     def version(self, model: str, number: str) -> Version:
         """`model-versions/get`. A soft-deleted version is not found."""
+        return self._version(self._found(model, number))
+
+    def described(self, model: str, number: str) -> Described:
+        """`model-versions/get` for its other half."""
+        entity = self._found(model, number)
+        self._version(entity)
+        tags = {str(name): str(value) for name, value in (entity.tags or {}).items()}
+        return Described(tags=tags, created_ms=int(entity.creation_timestamp or 0))
+
+    def _found(self, model: str, number: str) -> Any:
         try:
-            found = self._store.get_model_version(model, number)
+            return self._store.get_model_version(model, number)
         except RegistryFault as fault:
             if fault.code in {_NOT_FOUND, _INVALID}:
                 raise RegistryFault(
@@ -107,7 +125,6 @@ class Client:
                     f"model {model!r} has no version {number} ({fault}); it may have been deleted",
                 ) from fault
             raise
-        return self._version(found)
 
     def search(self, wanted: str | None, page: str | None) -> tuple[dict[str, Model], str | None]:
         """`registered-models/search`: a page of models by name (prompts left out) and the next page's token."""

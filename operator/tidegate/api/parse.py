@@ -6,6 +6,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 
 from tidegate.api import autoscaling as wire_autoscaling
+from tidegate.api import gates as wire_gates
 from tidegate.api import guards as wire_guards
 from tidegate.api import spec as wire_spec
 from tidegate.api.findings import findings
@@ -13,6 +14,7 @@ from tidegate.api.scalars import seconds, share
 from tidegate.api.serving import CONTAINER
 from tidegate.api.spec import Model, Spec, can_feed
 from tidegate.api.v1alpha1 import KIND, Metadata, ModelDeployment
+from tidegate.core.gates import Gates
 from tidegate.core.guards import Absolute, Guard, Increase, Kind, Mode, Ratio
 from tidegate.core.plan import (
     AlertGuard,
@@ -79,6 +81,7 @@ def _plan(metadata: Metadata, spec: Spec) -> Plan:
         queries=tuple(_query(query, spec.guards) for query in spec.guards.queries or ()),
         alerts=_alerts(spec.guards),
         revoke_reverts=spec.rollout.on_revoke == "Revert",
+        gates=_gates(spec.gates),
         paused=spec.paused,
         deleting=metadata.deletion_timestamp is not None,
     )
@@ -176,6 +179,14 @@ def _sources(spec: Spec) -> tuple[str, ...]:
     kinds = {guard.kind for guard in _guards(spec)}
     asked = [name for name in spec.evidence.prometheus or () if kinds & PRESETS[name].feeds]
     return (*(["pods"] if spec.evidence.pods else []), *asked)
+
+
+def _gates(asked: wire_gates.Gates) -> Gates:
+    tags: dict[str, str | None] = dict.fromkeys(asked.tags_present or ())
+    return Gates(
+        tags=tuple(sorted((tags | (asked.tags or {})).items())),
+        max_age=seconds(asked.max_age) if asked.max_age is not None else None,
+    )
 
 
 def _query(query: wire_guards.Query, asked: wire_guards.Guards) -> QueryGuard:

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from tidegate.api import status as wire
 from tidegate.api.record import encode
 from tidegate.core.alerts import identity
+from tidegate.core.gates import GateReport
 from tidegate.core.guards import Finding
 from tidegate.core.reasons import Reason
 from tidegate.core.record import Alert, Approval, Parking, Record, Rejection, Rollout, Verdict
@@ -42,6 +43,7 @@ def render_status(
         conditions=conditions_of(report.conditions, report.generation, previous, now),
         stable=_stable(record.stable) if record.stable else None,
         rollout=_rollout(rollout, report) if rollout else None,
+        gates=_gates(report.gates) if report.gates is not None else None,
         weights=_weights(report.weights) if report.weights is not None else None,
         rejected=[wire.Rejected(**_rejection(entry)) for entry in record.rejected[-wire.MEMORY :]] or None,
         parked=[
@@ -66,7 +68,9 @@ def render_status(
         record=encode(record),
         judge=dict(judge) if judge is not None else None,
     )
-    return _dump(status)
+    # What the gates found stays to be read until another revision stands at them.
+    kept = (previous or {}).get("gates") if report.gated and report.gates is None else None
+    return _dump(status) | ({"gates": kept} if kept else {})
 
 
 def render_failure(
@@ -195,6 +199,22 @@ def _finding(finding: Finding, weight: int) -> wire.Finding:
         bad=finding.bad,
         samples=finding.samples,
         message=_cut(finding.message),
+    )
+
+
+def _gates(report: GateReport) -> wire.GateStatus:
+    return wire.GateStatus(
+        **_named(report.revision),
+        findings=[
+            wire.GateFinding(
+                gate=found.gate,
+                outcome=found.outcome,
+                value=_cut(found.value, wire.WORDS) if found.value is not None else None,
+                limit=_cut(found.limit, wire.WORDS) if found.limit is not None else None,
+                message=_cut(found.message),
+            )
+            for found in report.findings
+        ],
     )
 
 

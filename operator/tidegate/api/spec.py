@@ -6,6 +6,7 @@ from pydantic import Field
 from pydantic.alias_generators import to_snake
 
 from tidegate.api.evidence import Evidence
+from tidegate.api.gates import Gates
 from tidegate.api.gateway import Traffic
 from tidegate.api.guards import Guards
 from tidegate.api.rollout import Rollout
@@ -257,6 +258,8 @@ class Spec(Wire):
     """How a new version takes over."""
     evidence: Evidence = Field(default_factory=Evidence, json_schema_extra={"default": {}})
     """Where the counts come from that the guards are judged by."""
+    gates: Gates = Field(default_factory=Gates, json_schema_extra={"default": {}})
+    """What must hold before a new version gets its first request."""
     guards: Guards = Field(default_factory=Guards, json_schema_extra={"default": {}})
     """What must hold while it does."""
     paused: bool = False

@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from tidegate.core.gates import Outcome
 from tidegate.core.guards import Mode, Verdict
 from tidegate.core.report import Phase
 
@@ -13,6 +14,8 @@ from tidegate.core.report import Phase
 MEMORY = 50
 #: The longest message in a list, in characters.
 MESSAGE = 1024
+#: The longest value or limit of a gate's finding, in characters.
+WORDS = 256
 #: The longest message of a condition, as everywhere in Kubernetes.
 CONDITION_MESSAGE = 32768
 #: The longest record, in characters.
@@ -29,6 +32,7 @@ _Name = Annotated[str, Field(max_length=NAME)]
 _Number = Annotated[str, Field(max_length=NUMBER)]
 _ReasonWord = Annotated[str, Field(max_length=128, pattern=r"^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$")]
 _Message = Annotated[str, Field(max_length=MESSAGE)]
+_Words = Annotated[str, Field(max_length=WORDS)]
 _Percent = Annotated[str, Field(max_length=16)]
 _Share = Annotated[int, Field(ge=0, le=100)]
 
@@ -158,6 +162,32 @@ class RolloutStatus(Part):
     """What each guard found at the newest look."""
 
 
+class GateFinding(Part):
+    """What one gate found."""
+
+    gate: Annotated[str, Field(max_length=300)]
+    """The gate's place in spec.gates, such as tags.validation_status."""
+    outcome: Outcome
+    """Passed, Failed (the version is rejected) or Waiting (for what may still come)."""
+    value: _Words | None = None
+    """What was found."""
+    limit: _Words | None = None
+    """What is asked for."""
+    message: _Message
+    """All of it for a person."""
+
+
+class GateStatus(Part):
+    """What the gates found of the newest revision that stood at them."""
+
+    revision: _Name
+    """The revision."""
+    version: _Number
+    """Number of its model version."""
+    findings: Annotated[list[GateFinding], Field(max_length=64)]
+    """What each gate found."""
+
+
 class Weight(Part):
     """A revision's share of the traffic."""
 
@@ -251,6 +281,8 @@ class Status(Part):
     """The revision that serves."""
     rollout: RolloutStatus | None = None
     """The rollout under way."""
+    gates: GateStatus | None = None
+    """What the gates found of the newest revision that stood at them."""
     weights: Annotated[list[Weight], Field(max_length=BACKENDS, json_schema_extra=_by("revision"))] | None = None
     """Shares of the traffic as the gateway has confirmed them; absent while it has not."""
     rejected: Annotated[list[Rejected], Field(max_length=MEMORY)] | None = None

@@ -5,7 +5,8 @@ from dataclasses import replace
 from tidegate.core import waits
 from tidegate.core.approvals import approved, signed
 from tidegate.core.causes import ABORTED
-from tidegate.core.decision import MEMORY, REJECTIONS, Decision, Situation, handle, remember
+from tidegate.core.decision import MEMORY, REJECTIONS, Decision, Situation, handle, next_attempt, remember
+from tidegate.core.entry import kept_out
 from tidegate.core.pointers import PASSING, discarding, promoting
 from tidegate.core.reasons import Reason
 from tidegate.core.record import Parking, Proven, Record, Rejection, Retiring, Rollout, Stopwatch
@@ -101,8 +102,7 @@ def begin(s: Situation) -> Decision | None:
     if canary.name in s.seen.diverted:
         number = canary.version.number
         return s.stay(Reason.STARTING, f"version {number} starts once the diverted Service of its last attempt is gone")
-    counted = dict(s.record.attempts)
-    attempt = counted.pop(canary.version.number, 0) + 1
+    attempt, attempts = next_attempt(s.record, canary)
     rollout = Rollout(
         canary=canary,
         attempt=attempt,
@@ -115,7 +115,7 @@ def begin(s: Situation) -> Decision | None:
         s.record,
         rollout=rollout,
         retiring=tuple(r for r in s.record.retiring if r.revision != canary),
-        attempts=(*counted.items(), (canary.version.number, attempt))[-MEMORY:],
+        attempts=attempts,
     )
     return s.go(record, Reason.STARTING, f"version {canary.version.number} is brought up as {canary.name}")
 
@@ -125,7 +125,9 @@ def first(s: Situation) -> Decision | None:
     rollout = s.record.rollout
     if s.record.stable is not None or rollout is None:
         return None
-    waiting = waits.for_pods(s, rollout) or waits.for_router(s, rollout) or unknown(s) or approved(s, rollout)
+    waiting = (
+        kept_out(s) or waits.for_pods(s, rollout) or waits.for_router(s, rollout) or unknown(s) or approved(s, rollout)
+    )
     if waiting is not None:
         return waiting
     record = promoting(s, finished(s.record, rollout, s.now), rollout.canary)

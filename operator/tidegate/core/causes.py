@@ -10,6 +10,7 @@ from dataclasses import replace
 from tidegate.core import approvals
 from tidegate.core.alerts import describe, fresh
 from tidegate.core.decision import Situation
+from tidegate.core.gatekeeping import refused
 from tidegate.core.observed import Judgement
 from tidegate.core.reasons import Reason
 from tidegate.core.record import Record, Rollout, Verdict
@@ -129,6 +130,7 @@ CAUSES: tuple[Cause, ...] = (
     alerted,
     breached,
     crashed,
+    refused,
     aborted,
     revoked,
     # what parks

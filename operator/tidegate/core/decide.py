@@ -16,6 +16,8 @@ from tidegate.core.autoscaling import kept_full, released
 from tidegate.core.begin import begin, first, parked, rejected, resting, unknown, up_to_date
 from tidegate.core.causes import alerted, cause, second_cause, time_left
 from tidegate.core.decision import Decision, Situation, handle
+from tidegate.core.entry import barred, kept_out
+from tidegate.core.gatekeeping import gate_report, too_old
 from tidegate.core.observed import Observed
 from tidegate.core.plan import Plan
 from tidegate.core.pointers import asked_for, discarding, pointing, renewed, unpointed
@@ -138,8 +140,10 @@ RULES: tuple[Rule, ...] = (
     rejected,
     parked,
     resting,
+    barred,
     begin,
     hastened,
+    kept_out,
     settled,
     confirm,
     held,
@@ -182,12 +186,12 @@ def decide(plan: Plan, record: Record, seen: Observed, *, rules: tuple[Rule, ...
     decision = next(found for rule in rules if (found := rule(situation)) is not None)
     if decision.record == record and not plan.deleting:
         decision = released(situation, retire(situation, decision))
-    return _woken(situation, decision)
+    return _woken(situation, replace(decision, gates=gate_report(situation, decision.record)))
 
 
 def _woken(s: Situation, decision: Decision) -> Decision:
     # Deadlines come due by the clock alone, whatever rule spoke.
-    due = [*time_left(s, decision.record), *lapses(decision.record, s.now)]
+    due = [*time_left(s, decision.record), *lapses(decision.record, s.now), *too_old(s, decision.record)]
     if decision.requeue is not None:
         due.append(decision.requeue)
     return replace(decision, requeue=min(due, default=None))

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 
+from tidegate.core.gates import GateReport
 from tidegate.core.observed import Observed, RevisionFacts
 from tidegate.core.plan import Plan, Step
 from tidegate.core.reasons import Reason
@@ -14,7 +15,8 @@ class Decision:
     """The record that the route is to carry, and why.
 
     `stalled`: nothing will change by itself; a person or the registry has to act. `requeue` is the time (seconds)
-    after which the clock alone may change the answer, None where only an event can.
+    after which the clock alone may change the answer, None where only an event can. `gates` is what was found of a
+    revision that stands at its gates.
     """
 
     record: Record
@@ -22,6 +24,7 @@ class Decision:
     message: str
     stalled: bool = False
     requeue: float | None = None
+    gates: GateReport | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,6 +107,13 @@ def handle(record: Record, action: str, revision: Revision, attempt: int) -> Rec
     if done in record.handled:
         return record
     return replace(record, handled=(*record.handled, done)[-MEMORY:])
+
+
+def next_attempt(record: Record, canary: Revision) -> tuple[int, tuple[tuple[str, int], ...]]:
+    """The number of a version's next attempt, and the counts with it."""
+    counted = dict(record.attempts)
+    attempt = counted.pop(canary.version.number, 0) + 1
+    return attempt, (*counted.items(), (canary.version.number, attempt))[-MEMORY:]
 
 
 def remember(record: Record, rollout: Rollout, reason: Reason, message: str, now: float) -> Record:

@@ -61,7 +61,9 @@ def notices(ref: ObjectRef, before: Record, after: Record, reason: Reason, messa
 
 def _finished(ref: ObjectRef, before: Record, after: Record, reason: Reason, message: str) -> tuple[Notice, ...]:
     ended = before.rollout
-    if ended is None or after.stable == before.stable or after.stable != ended.canary or not after.history:
+    if ended is None:
+        return _refused(ref, before, after)
+    if after.stable == before.stable or after.stable != ended.canary or not after.history:
         return ()
     return (
         Notice(
@@ -76,6 +78,27 @@ def _finished(ref: ObjectRef, before: Record, after: Record, reason: Reason, mes
             rejects=False,
             at=after.history[-1].ended,
         ),
+    )
+
+
+def _refused(ref: ObjectRef, before: Record, after: Record) -> tuple[Notice, ...]:
+    """A version whose gates refused it before anything of it was made."""
+    fresh = (entry for entry in after.rejected if entry not in before.rejected)
+    return tuple(
+        Notice(
+            happening=Happening.REVERTED,
+            ref=ref,
+            revision=entry.revision,
+            attempt=entry.attempt,
+            weight=0,
+            stable=after.stable,
+            reason=entry.reason,
+            message=entry.message,
+            rejects=True,
+            at=entry.at,
+        )
+        for entry in fresh
+        if entry.reason is Reason.GATE_FAILED
     )
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from tidegate.core.gates import VersionDetails
 from tidegate.core.guards import Finding
 from tidegate.core.reasons import Reason
 from tidegate.core.record import Alert, Approval, Intent, Record, Verdict
@@ -128,6 +129,7 @@ class Observed:
     people's words on steps by attempt, as in `7/2`; without `governed` nobody vouches for whose they are, and there are
     none.
     `registry` is the identity of the registry that is asked, None where it is not known.
+    `details` are what the registry tells of versions that stand at gates.
     """
 
     now: float
@@ -147,6 +149,7 @@ class Observed:
     approvals: Mapping[str, tuple[Approval, ...]] = field(default_factory=dict)
     governed: bool = True
     registry: str | None = None
+    details: Mapping[VersionId, VersionDetails | Unavailable] = field(default_factory=dict)
 
     def of(self, revision: str) -> RevisionFacts:
         """A revision's facts; nothing at all where nobody has seen a pod of it."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
+from tidegate.core.gates import NO_GATES, Gates
 from tidegate.core.guards import Guard, Mode
 from tidegate.core.queries import QueryGuard
 from tidegate.core.values import ObjectRef
@@ -157,6 +158,7 @@ class Plan:
     candidate: Candidate | None = None
     revoke_reverts: bool = False
     registry: str | None = None
+    gates: Gates = NO_GATES
     paused: bool = False
     deleting: bool = False
 

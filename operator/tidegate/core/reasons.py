@@ -10,6 +10,7 @@ class Reason(StrEnum):
     # going on
     UP_TO_DATE = "UpToDate"
     STARTING = "Starting"
+    WAITING_FOR_GATES = "WaitingForGates"
     WAITING_FOR_PODS = "WaitingForPods"
     WAITING_FOR_ROUTE = "WaitingForRoute"
     HOLDING = "Holding"
@@ -38,6 +39,7 @@ class Reason(StrEnum):
     GUARD_BREACHED = "GuardBreached"
     CRASHED = "Crashed"
     UNREACHABLE = "Unreachable"
+    GATE_FAILED = "GateFailed"
     ABORTED = "Aborted"
     APPROVAL_REFUSED = "ApprovalRefused"
     # reverts that park
@@ -108,6 +110,8 @@ class Reason(StrEnum):
 MEANING: Mapping[Reason, str] = {
     Reason.UP_TO_DATE: "What is asked for is what serves.",
     Reason.STARTING: "A revision is being started; nothing reaches it yet.",
+    Reason.WAITING_FOR_GATES: "A gate of `spec.gates` waits for something that may still come, such as a tag; "
+    "`status.gates` has what each of them found. Nothing reaches the version before, and nothing is lost by waiting.",
     Reason.WAITING_FOR_PODS: "The pods that the next weight needs are not ready yet.",
     Reason.WAITING_FOR_ROUTE: "The gateway has not confirmed the weights yet, so the clock of the step stands.",
     Reason.HOLDING: "The present weight is held for as long as the step says.",
@@ -147,6 +151,9 @@ MEANING: Mapping[Reason, str] = {
     Reason.CRASHED: "A container of the canary exited or restarted while it had traffic. Rejected.",
     Reason.UNREACHABLE: "The canary was given traffic but counted no requests, or none of its pods could be read while "
     "stable's could. Rejected.",
+    Reason.GATE_FAILED: "A gate of `spec.gates` refused the version before it got a request; `status.gates` has what "
+    "each of them found. Rejected: not tried again by itself. Mend what it names and register a new version, or set "
+    "the annotation `tidegate.dev/retry`.",
     Reason.ABORTED: "A person ended the attempt by the annotation `tidegate.dev/abort`. Rejected.",
     Reason.APPROVAL_REFUSED: "Somebody refused a step, or took an approval back. Nothing is raised until a later "
     "approval of the same step. With `spec.rollout.onRevoke: Revert` everything goes back and the version is rejected.",

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from tidegate.core.decision import Decision
+from tidegate.core.gates import NO_GATES, GateReport
 from tidegate.core.guards import Finding
 from tidegate.core.observed import Judgement, Observed
 from tidegate.core.plan import Plan
@@ -46,7 +47,8 @@ class Report:
     """Everything that status shows. `weights` are those that the router confirmed, None before it did.
 
     `step` counts from 1 and is 0 before the first weight. `findings` are those of the newest look, gathered at the
-    weight `found_at`: right after a raise that of the step before, which is what it was raised for.
+    weight `found_at`: right after a raise that of the step before, which is what it was raised for. `gates` is None
+    while nobody stands at them; `gated` says whether there are any.
     """
 
     generation: int
@@ -58,6 +60,8 @@ class Report:
     steps: int
     findings: tuple[Finding, ...]
     found_at: int
+    gates: GateReport | None = None
+    gated: bool = False
 
 
 def report(plan: Plan, decision: Decision, seen: Observed) -> Report:
@@ -80,6 +84,8 @@ def report(plan: Plan, decision: Decision, seen: Observed) -> Report:
         steps=len(plan.steps),
         findings=judged.findings if judged is not None else (),
         found_at=judged.weight if judged is not None else 0,
+        gates=decision.gates,
+        gated=plan.gates != NO_GATES,
     )
 
 
@@ -189,7 +195,12 @@ def _unchanged(plan: Plan, record: Record, registry: str | None) -> bool:
 
 def _reconciling(decision: Decision, *, routed: bool) -> Condition:
     record = decision.record
-    coming = decision.reason in {Reason.RETRY_PENDING, Reason.STARTING, Reason.POINTER_PENDING}
+    coming = decision.reason in {
+        Reason.RETRY_PENDING,
+        Reason.STARTING,
+        Reason.POINTER_PENDING,
+        Reason.WAITING_FOR_GATES,
+    }
     busy = record.rollout is not None or record.stable is None or not routed or coming
     going = busy and not decision.stalled and decision.reason is not Reason.DELETING
     return Condition(type="Reconciling", status=going, reason=decision.reason, message=_only(decision, when=going))

@@ -8,25 +8,37 @@ from tidegate.core.labels import REVISION, revision_label
 from tidegate.core.manifests import Known
 from tidegate.core.plan import Plan
 from tidegate.core.record import Record
-from tidegate.core.values import Revision
+from tidegate.core.values import Revision, VersionId
 from tidegate.loop.evidence import EvidenceWatch, Side, Spec
+from tidegate.loop.gates import GateWatch
 from tidegate.loop.registries import Registries
 from tidegate.loop.words import LastWords
 from tidegate.loop.world import World
 from tidegate.ports import Manifest, PodTarget
 
+Asked = tuple[VersionId, ...]
+
 
 class Follower:
     """Starts and stops what runs beside the passes."""
 
-    def __init__(self, *, evidence: EvidenceWatch, registries: Registries, world: World, words: LastWords) -> None:
+    def __init__(
+        self, *, evidence: EvidenceWatch, registries: Registries, world: World, words: LastWords, gates: GateWatch
+    ) -> None:
+        self._gates = gates
         self._words = words
         self._evidence = evidence
         self._registries = registries
         self._world = world
 
-    def follow(self, key: str, body: Manifest, plan: Plan, record: Record, known: Known) -> None:
-        """Read the pods of both revisions while a rollout is under way, and of nobody otherwise."""
+    def follow(
+        self, key: str, body: Manifest, plan: Plan, record: Record, known: Known, *, at_gates: Asked = ()
+    ) -> None:
+        """Read the pods of both revisions while a rollout is under way, and of nobody otherwise.
+
+        `at_gates`: the versions that the registry is asked about.
+        """
+        self._gates.follow(key, at_gates)
         rollout = record.rollout
         if rollout is not None:
             pods = self._world.owned("Pod", key)
@@ -93,10 +105,12 @@ class Follower:
     def rest(self, key: str) -> None:
         """Nothing can be decided of this object, so nobody is read for it."""
         self._evidence.stop(key)
+        self._gates.follow(key, ())
 
     def forget(self, key: str) -> None:
         """The object is gone."""
         self._evidence.stop(key)
+        self._gates.follow(key, ())
         self._registries.forget(key)
 
 

@@ -26,6 +26,7 @@ from tidegate.core.values import ObjectRef, Unavailable, VersionId
 from tidegate.errors import InvalidSpec, UnreadableRecord
 from tidegate.loop.alerts import AlertInbox
 from tidegate.loop.evidence import EvidenceWatch
+from tidegate.loop.gates import GateWatch
 from tidegate.loop.pointers import PointerSaga
 from tidegate.loop.registries import Registries
 from tidegate.loop.registry import NOT_ASKED
@@ -77,9 +78,11 @@ class Observer:
         alerts: AlertInbox,
         words: LastWords,
         pointers: PointerSaga,
+        gates: GateWatch,
         governed: bool = False,
     ) -> None:
         self._pointers = pointers
+        self._gates = gates
         self._world = world
         self._governed = governed
         self._words = words
@@ -126,6 +129,7 @@ class Observer:
             governed=self._governed,
             alerts=self._alerts.waiting(key, record, now) if unreadable is None else Alerts(),
             registry=self._registries.identity(plan.registry) if isinstance(plan, Plan) else None,
+            details=self._gates.details(key),
         )
         return Snapshot(
             key=key,

@@ -14,6 +14,7 @@ import structlog
 from tidegate.core.decide import decide
 from tidegate.core.decision import Decision
 from tidegate.core.diversion import condemned
+from tidegate.core.entry import asked_about
 from tidegate.core.frozen import freeze
 from tidegate.core.journal import entered
 from tidegate.core.labels import ROUTE_KIND
@@ -118,7 +119,8 @@ class Reconciler:
         if failed is None and decision.record != before:
             await self._announcer.transition(snapshot.ref, before, decision.record, decision.reason, decision.message)
         known = self._frozen(snapshot, plan, decision.record)
-        self._follower.follow(snapshot.key, snapshot.body, plan, decision.record, known)
+        asked = asked_about(plan, decision.record, snapshot.seen)
+        self._follower.follow(snapshot.key, snapshot.body, plan, decision.record, known, at_gates=asked)
         now = self._observer.snapshot(snapshot.key)
         if now is None or not isinstance(now.plan, Plan):
             return

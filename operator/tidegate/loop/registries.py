@@ -13,11 +13,12 @@ from typing import Any
 import structlog
 
 from tidegate.api.modelregistry import parse_registry, render_registry_status
+from tidegate.core.gates import VersionDetails
 from tidegate.core.labels import API_VERSION, REGISTRY_KIND
 from tidegate.core.modelregistry import RegistryPlan
 from tidegate.core.reasons import Reason
 from tidegate.core.standing import standing
-from tidegate.core.values import Unavailable
+from tidegate.core.values import Unavailable, VersionId
 from tidegate.errors import ClusterError, Conflict, InvalidSpec
 from tidegate.loop.logins import Logins
 from tidegate.loop.registry import NOT_ASKED, RegistryPoll
@@ -138,6 +139,11 @@ class Registries:
             )
             return Unavailable(reason=Reason.REGISTRY_NOT_FOUND, message=message)
         return writer
+
+    async def describe(self, key: str, version: VersionId) -> VersionDetails | Unavailable:
+        """What an object's registry tells of a version, now."""
+        poll = self.of(key, self._asking.get(key))
+        return poll if isinstance(poll, Unavailable) else await poll.describe(version)
 
     async def refresh(self, key: str) -> None:
         """Read what one object asks for, now."""

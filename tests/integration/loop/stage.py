@@ -187,6 +187,7 @@ class Stage:
         lane = list(operator.reverts._tasks.values())
         for task in (work, *lane):
             task.cancel()
+        await operator.gates.close()
         await operator.evidence.close()
         await operator.standby.close()
         for result in await asyncio.gather(work, *lane, return_exceptions=True):

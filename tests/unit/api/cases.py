@@ -5,6 +5,7 @@ from typing import Any
 
 from tests.unit.api.case import CUSTOM, Case, merge, right, wrong
 from tests.unit.api.cases_autoscaling import AUTOSCALED, NOT_AUTOSCALED
+from tests.unit.api.cases_gates import GATES, RIGHT_GATES
 from tests.unit.api.cases_guards import GUARDS
 
 
@@ -28,6 +29,7 @@ _ARCHIVE = {"stage": "Archived"}
 
 RIGHT = (
     right("the least object", {}),
+    *RIGHT_GATES,
     right("a name of one letter", {}, name="m"),
     right("a name of 40 characters", {}, name="a" * 40),
     right("a version by stage", {"model": {"alias": None, "stage": "Staging"}}),
@@ -397,8 +399,9 @@ WRONG = (
         {"rollout": {"steps": [{"weight": 100, "hold": "1m", "approval": "yes"}]}},
     ),
     wrong("a revocation that pauses", "spec.rollout.onRevoke", {"rollout": {"onRevoke": "Pause"}}),
+    *GATES,
     *GUARDS,
     # the rest
     wrong("a pause that is a word", "spec.paused", {"paused": "yes"}),
-    wrong("an unknown part", "spec.gates", {"gates": {}}),
+    wrong("an unknown part", "spec.gate", {"gate": {}}),
 )

@@ -12,6 +12,7 @@ from tidegate.adapters.clock import SteadyClock
 from tidegate.core.labels import REVISION
 from tidegate.loop.evidence import EvidenceWatch
 from tidegate.loop.follow import Follower
+from tidegate.loop.gates import GateWatch
 from tidegate.loop.registries import Registries
 from tidegate.loop.registry import RegistryPoll
 from tidegate.loop.words import LastWords
@@ -44,7 +45,8 @@ async def test_a_service_that_selects_other_pods_than_its_own_is_diverted(
         clock=clock,
         on_change=list,
     )
-    follower = Follower(evidence=evidence, registries=registries, world=world, words=LastWords(None, str))
+    gates = GateWatch(registries.describe, 1.0, on_change=str)
+    follower = Follower(evidence=evidence, registries=registries, world=world, words=LastWords(None, str), gates=gates)
     assert not follower._diverted("ml/m", "m-v7")
     world.put(service(selector))
     assert follower._diverted("ml/m", "m-v7") is diverted

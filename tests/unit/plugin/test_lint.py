@@ -32,12 +32,12 @@ def test_what_is_wrong_outside_the_spec_is_blamed_on_its_field(patch: dict[str, 
 
 
 def test_everything_that_is_wrong_is_told_at_once() -> None:
-    spec = {"model": {"version": 7, "alias": None}, "traffic": None, "rollout": {"weights": [25, 5]}, "gates": {}}
+    spec = {"model": {"version": 7, "alias": None}, "traffic": None, "rollout": {"weights": [25, 5]}, "gate": {}}
     assert paths({"spec": spec}) == {
         "spec.model.version",
         "spec.traffic",
         "spec.rollout.weights",
-        "spec.gates",
+        "spec.gate",
     }
 
 

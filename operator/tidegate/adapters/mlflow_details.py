@@ -1,0 +1,82 @@
+"""What MLflow tells of a version beyond its number, through the official client in threads of its own.
+
+Apart from `adapters.mlflow`, whose poll every object depends on: these reads are seldom and may take longer.
+"""
+
+import asyncio
+import importlib
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import TYPE_CHECKING, TypeVar
+
+from tidegate.adapters.mlflow_failures import Access, RegistryFault, unreachable
+from tidegate.core.gates import VersionDetails
+from tidegate.core.values import Unavailable, VersionId
+
+if TYPE_CHECKING:
+    from tidegate.adapters.mlflow_client import Client
+
+_T = TypeVar("_T")
+_THREADS = 2
+_REQUEST_SECONDS = 10.0
+_CONNECT_SECONDS = 2.0
+#: A call is given up this long after its own deadline: the thread is then stuck in something that no deadline reaches.
+_GRACE_SECONDS = 1.0
+
+
+class MlflowDetails:
+    """The half of `ports.Registry` that tells of single versions.
+
+    Args:
+        where: Where the registry is, or why nobody can be asked.
+        timeout: Seconds that one request may take.
+    """
+
+    def __init__(self, where: Access | Unavailable, *, timeout: float = _REQUEST_SECONDS) -> None:
+        self._access = where
+        self._timeout = timeout
+        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="details")
+        self._client: Client | None = None
+        self._loading = asyncio.Lock()
+
+    async def describe(self, version: VersionId) -> VersionDetails | Unavailable:
+        """See the port."""
+        if isinstance(self._access, Unavailable):
+            return self._access
+        client = await self._loaded(self._access)
+        try:
+            found = await self._call(self._access, partial(client.described, version.model, version.number))
+        except RegistryFault as fault:
+            return fault.unavailable
+        return VersionDetails(tags=found.tags, created=found.created_ms / 1000)
+
+    async def close(self) -> None:
+        """Let the threads go; one that still waits for an answer ends by its own deadline."""
+        self._pool.shutdown(wait=False, cancel_futures=True)
+
+    async def _loaded(self, where: Access) -> "Client":
+        async with self._loading:
+            if self._client is None:
+                run = asyncio.get_running_loop().run_in_executor
+                self._client = await run(self._pool, _load, where, self._timeout)
+            return self._client
+
+    async def _call(self, where: Access, work: Callable[[], _T]) -> _T:
+        try:
+            async with asyncio.timeout(self._timeout + _GRACE_SECONDS):
+                return await asyncio.get_running_loop().run_in_executor(self._pool, work)
+        except TimeoutError as error:
+            raise unreachable(where, f"no answer within {self._timeout:g} s") from error
+
+
+def _load(where: Access, timeout: float) -> "Client":
+    # Read by mlflow when it is imported: no telemetry, no handlers of its own on the process's log.
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("MLFLOW_CONFIGURE_LOGGING", "false")
+    os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+    client: Client = importlib.import_module("tidegate.adapters.mlflow_client").Client(
+        where, timeout=timeout, connect=min(_CONNECT_SECONDS, timeout)
+    )
+    return client

@@ -1,0 +1,80 @@
+"""When gates are looked at, and what follows: a version without its gates passed gets no request.
+
+What only the registry has to tell is judged before anything of a version is made, and again until its first weight:
+a tag may be taken back while pods start. After the first weight guards judge, and gates are history.
+"""
+
+from tidegate.core.decision import Situation
+from tidegate.core.gates import AtGates, GateFinding, GateReport, Outcome, VersionDetails, first_of, judge_registered
+from tidegate.core.reasons import Reason
+from tidegate.core.record import Record, Rollout, Verdict
+from tidegate.core.values import Revision, Unavailable
+
+#: Seconds past a limit at which a look finds it exceeded, and not just reached.
+_AFTER = 0.001
+#: What is said before the registry was asked about a version for the first time.
+NOT_ASKED = "the registry has not been asked about this version yet"
+
+
+def concerned(s: Situation, record: Record) -> Revision | None:
+    """The revision that stands at the gates, if one does.
+
+    None do that have had weight in this attempt, and those that go back to what has proven itself: a way back is no
+    place for gates, and what is proven passed them when it came.
+    """
+    rollout = record.rollout
+    if rollout is not None:
+        past = rollout.canary_since is not None or s.proven(rollout.canary, rollout.started)
+        return None if past else rollout.canary
+    if isinstance(s.wished, Unavailable) or s.wished.same_work(record.stable) or s.proven(s.wished, s.now):
+        return None
+    return s.wished
+
+
+def findings(s: Situation, revision: Revision) -> tuple[GateFinding, ...] | Unavailable:
+    """What the gates find of a revision by what is seen now; `Unavailable` where the registry does not tell."""
+    gates = s.plan.gates
+    if not gates.registered:
+        return ()
+    details = s.seen.details.get(revision.version)
+    if details is None:
+        return Unavailable(reason=Reason.NOT_POLLED_YET, message=NOT_ASKED)
+    if isinstance(details, Unavailable):
+        return details
+    stable = s.record.stable
+    serves = stable is not None and stable.version == revision.version
+    return judge_registered(gates, AtGates(version=revision.version, details=details, now=s.now, serves=serves))
+
+
+def too_old(s: Situation, record: Record) -> list[float]:
+    """Seconds until the clock alone makes a version too old that stands at its gates."""
+    canary, limit = concerned(s, record), s.plan.gates.max_age
+    details = s.seen.details.get(canary.version) if canary is not None else None
+    if limit is None or not isinstance(details, VersionDetails):
+        return []
+    left = details.created + limit - s.now
+    return [left + _AFTER] if left >= 0 else []
+
+
+def gate_report(s: Situation, record: Record) -> GateReport | None:
+    """What status shows of a revision that stood at its gates when `record` was decided on."""
+    canary = concerned(s, record if s.record.rollout is None else s.record)
+    found = findings(s, canary) if canary is not None else ()
+    if canary is None or isinstance(found, Unavailable) or not found:
+        return None
+    return GateReport(revision=canary, findings=found)
+
+
+def refused(s: Situation, rollout: Rollout) -> Verdict | None:
+    """A gate says no while the canary has had no request yet."""
+    canary = concerned(s, s.record)
+    return None if canary is None else refusal_of(s, rollout.canary)
+
+
+def refusal_of(s: Situation, canary: Revision) -> Verdict | None:
+    """The verdict of the first gate that fails, None where none does."""
+    found = findings(s, canary)
+    failed = None if isinstance(found, Unavailable) else first_of(found, Outcome.FAILED)
+    if failed is None:
+        return None
+    return Verdict(reason=Reason.GATE_FAILED, message=f"{failed.gate}: {failed.message}", rejects=True, at=s.now)

@@ -1,0 +1,100 @@
+"""What everybody who tells of versions owes the gates: the fake and the one over a real MLflow server alike."""
+
+import itertools
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import dataclass, replace
+
+import pytest
+from tests.fakes.registry import FakeRegistry
+from tests.fixtures.mlflow import MlflowServer, RegistryEditor, mlflow_server
+
+from tidegate.adapters.mlflow import MlflowRegistry
+from tidegate.core.gates import VersionDetails
+from tidegate.core.plan import Pointer, PointerKind
+from tidegate.core.reasons import Reason
+from tidegate.core.values import Unavailable, VersionId
+from tidegate.ports import Login, Registry
+
+_NUMBERS = itertools.count(1)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Subject:
+    """Who tells, and the hands of the people who use the registry."""
+
+    registry: Registry
+    edit: FakeRegistry | RegistryEditor
+
+    async def version(self, model: str, number: str) -> VersionId:
+        wish = (model, Pointer(kind=PointerKind.VERSION, value=number))
+        found = (await self.registry.resolve([wish]))[wish]
+        assert isinstance(found, VersionId), found
+        return found
+
+    async def told(self, model: str, number: str) -> VersionDetails:
+        told = await self.registry.describe(await self.version(model, number))
+        assert isinstance(told, VersionDetails), told
+        return told
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
+    with mlflow_server(tmp_path_factory.mktemp("mlflow")) as running:
+        yield running
+
+
+@pytest.fixture(params=["fake", "mlflow"])
+async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
+    if request.param == "fake":
+        fake = FakeRegistry()
+        yield Subject(registry=fake, edit=fake)
+        return
+    running: MlflowServer = request.getfixturevalue("server")
+    registry = MlflowRegistry(Login(uri=running.url), timeout=30)
+    yield Subject(registry=registry, edit=RegistryEditor(running))
+    await registry.close()
+
+
+@pytest.fixture
+def name() -> str:
+    """A name that no other test uses: the server is shared."""
+    return f"gated {next(_NUMBERS)} für's Ärgste"
+
+
+async def test_tags_are_told_as_they_are_now(subject: Subject, name: str) -> None:
+    subject.edit.register(name)
+    subject.edit.add_version(name)
+    subject.edit.add_version(name)
+    assert (await subject.told(name, "1")).tags == {}
+    subject.edit.set_tag(name, "1", "validation_status", "pending")
+    subject.edit.set_tag(name, "1", "team/owner", "fraud: «eu»")
+    assert (await subject.told(name, "1")).tags == {"validation_status": "pending", "team/owner": "fraud: «eu»"}
+    subject.edit.set_tag(name, "1", "validation_status", "approved")
+    subject.edit.drop_tag(name, "1", "team/owner")
+    assert (await subject.told(name, "1")).tags == {"validation_status": "approved"}
+    assert (await subject.told(name, "2")).tags == {}
+
+
+async def test_a_version_that_is_gone_is_told_as_gone(subject: Subject, name: str) -> None:
+    subject.edit.register(name)
+    subject.edit.add_version(name)
+    version = await subject.version(name, "1")
+    subject.edit.delete_version(name, "1")
+    told = await subject.registry.describe(version)
+    assert isinstance(told, Unavailable)
+    assert told.reason == Reason.VERSION_NOT_FOUND
+    other = await subject.registry.describe(replace(version, model=f"{name} no more"))
+    assert isinstance(other, Unavailable)
+
+
+async def test_a_server_that_is_not_there_is_no_answer() -> None:
+    version = VersionId(registry="http://127.0.0.1:1", model="fraud", model_created_ms=1, number="1")
+    for uri, reason in (
+        ("http://127.0.0.1:1", Reason.REGISTRY_UNREACHABLE),
+        ("", Reason.REGISTRY_NOT_CONFIGURED),
+    ):
+        registry = MlflowRegistry(Login(uri=uri), timeout=5)
+        told = await registry.describe(version)
+        assert isinstance(told, Unavailable)
+        assert told.reason == reason
+        await registry.close()
