@@ -63,6 +63,21 @@ class Settings(BaseSettings):
     alerts_from_prometheus: bool = Field(
         default=False, description="Whether the alerts that fire are read from Prometheus, every 5 s."
     )
+    webhook_secret_file: str = Field(
+        default="",
+        description="File of secrets, one a line, that webhooks of MLflow are signed with; read anew when it changes. "
+        "Empty: no webhooks are taken.",
+    )
+    webhook_cert_file: str = Field(
+        default="", description="File with the certificates that webhooks' own port shows; empty: no TLS, and no port."
+    )
+    webhook_key_file: str = Field(default="", description="File with the key of that certificate.")
+    webhook_port: Annotated[int, Field(ge=0, le=65535)] = Field(
+        default=8443, description="Port of webhooks over TLS; 0 takes a free one."
+    )
+    pod_address: str = Field(
+        default="", description="Address at which other replicas reach this one, to pass webhooks on to the leader."
+    )
     log_format: Literal["json", "console"] = Field(default="json", description="How log lines look.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least level logged.")
     audit: str = Field(
@@ -85,6 +100,14 @@ class Settings(BaseSettings):
     def watched_namespaces(self) -> tuple[str, ...]:
         """The namespaces one by one; none means all of them."""
         return _listed(self.namespaces)
+
+    @property
+    def webhook_url(self) -> str:
+        """Where other replicas reach this one's webhooks; empty where they don't."""
+        if not self.pod_address or not self.webhook_secret_file:
+            return ""
+        host = f"[{self.pod_address}]" if ":" in self.pod_address else self.pod_address
+        return f"https://{host}:{self.webhook_port}" if self.webhook_cert_file else f"http://{host}:{self.http_port}"
 
 
 class RegistrySettings(BaseSettings):

@@ -73,6 +73,9 @@ class Metrics:
         self.evidence_errors = self._counter(
             "tidegate_evidence_errors_total", "Readings of evidence that failed, by source.", "source"
         )
+        self.webhook_requests = self._counter(
+            "tidegate_webhook_requests_total", "Calls of MLflow's webhooks, by the status that was answered.", "code"
+        )
         self.registry_errors = self._counter(
             "tidegate_registry_errors_total", "Reads of the registry that got such an answer, by reason.", "reason"
         )

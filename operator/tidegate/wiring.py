@@ -20,16 +20,20 @@ from tidegate.adapters.mlflow import MlflowRegistry, login_from
 from tidegate.adapters.mlflow_writes import MlflowWriter
 from tidegate.adapters.pods import PodEvidence
 from tidegate.adapters.prometheus import HttpPrometheus, NoPrometheus
+from tidegate.adapters.relay import LeaderRelay
 from tidegate.adapters.reviews import KubeReviews
+from tidegate.adapters.signatures import SecretFile
 from tidegate.adapters.slack import Slack
 from tidegate.adapters.tokens import TokenFile
 from tidegate.core.election import Terms
 from tidegate.core.labels import KIND, REGISTRY_KIND
 from tidegate.core.presets import PresetConfig
 from tidegate.intake.alerts import AlertIntake, Doors
+from tidegate.intake.certificate import Certificate
 from tidegate.intake.handlers import Intake
 from tidegate.intake.http import IntakeServer
 from tidegate.intake.informer import run_informer
+from tidegate.intake.webhooks import PATH, WebhookIntake
 from tidegate.loop.alerts import AlertInbox, Matching
 from tidegate.loop.announce import Announcer
 from tidegate.loop.audit import Audit
@@ -235,7 +239,7 @@ class Operator:
         self.elector = Elector(
             leases=leases,
             clock=clock,
-            identity=f"{socket.gethostname()}_{uuid.uuid4()}",
+            identity=identity(settings.webhook_url),
             terms=Terms.of(settings.lease_seconds),
             fence=self.fence,
             lead=self._lead,
@@ -358,6 +362,8 @@ async def run(settings: Settings) -> None:
         healthy=operator.watchdog.trouble,
         ready=operator.ready,
         alerts=alert_intake(operator, _doors(settings, access)),
+        webhooks=webhook_intake(operator, settings),
+        tls=_certificate(settings),
     )
     await server.start()
     try:
@@ -397,6 +403,31 @@ def audit_trail(settings: Settings) -> AuditTrail | None:
     if settings.audit == "off":
         return None
     return AuditLines(None if settings.audit == "stdout" else Path(settings.audit), cluster=NotifySettings().cluster)
+
+
+def identity(url: str) -> str:
+    """A name of this process and of no other, with the URL at which other replicas reach it, if they do."""
+    return f"{socket.gethostname()}_{uuid.uuid4()}" + (f"@{url}" if url else "")
+
+
+def webhook_intake(operator: Operator, settings: Settings) -> WebhookIntake | None:
+    """Takes webhooks of MLflow for an operator, where there is a secret to verify them by."""
+    if not settings.webhook_secret_file:
+        return None
+    return WebhookIntake(
+        signatures=SecretFile(settings.webhook_secret_file),
+        hint=operator.registries.hint,
+        leads=lambda: operator.elector.leads,
+        relay=LeaderRelay(lambda: operator.elector.leader, PATH, cert_file=settings.webhook_cert_file),
+        clock=operator.clock,
+        metrics=operator.metrics,
+    )
+
+
+def _certificate(settings: Settings) -> Certificate | None:
+    if not settings.webhook_cert_file:
+        return None
+    return Certificate(settings.webhook_cert_file, settings.webhook_key_file, port=settings.webhook_port)
 
 
 def _prometheus(settings: Settings) -> Prometheus:

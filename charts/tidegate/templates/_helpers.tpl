@@ -39,3 +39,18 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- default "default" .Values.serviceAccount.name }}
 {{- end }}
 {{- end }}
+
+{{/* Whether webhooks have a port of their own. */}}
+{{- define "tidegate.webhooks.tls" -}}
+{{- and (ne .Values.webhooks.existingSecret "") (ne .Values.webhooks.tls.existingSecret "") }}
+{{- end }}
+
+{{/* Who sends webhooks: those of the values, and replicas of the operator that pass one on to the leader. */}}
+{{- define "tidegate.webhooks.from" -}}
+- podSelector:
+    matchLabels:
+      {{- include "tidegate.selector" . | nindent 6 }}
+{{- with .Values.webhooks.from }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}

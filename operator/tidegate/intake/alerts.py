@@ -15,6 +15,7 @@ from aiohttp import web
 
 from tidegate.core.observed import Alerts
 from tidegate.errors import ClusterError
+from tidegate.intake.bounds import Answer, body_of
 from tidegate.intake.payloads import Message, UnreadableAlertsError, alertmanager, plain
 from tidegate.intake.rates import Rates
 from tidegate.loop.alerts import Matcher
@@ -23,9 +24,8 @@ from tidegate.ports import Caller, Clock, Reviews, Tokens
 from tidegate.telemetry import Metrics
 
 _log = structlog.get_logger("tidegate")
-#: Bytes of a body, seconds until it is there, seconds until its effect is on the routes.
+#: Bytes of a body, and seconds until its effect is on the routes.
 LARGEST = 1024 * 1024
-PATIENCE = 5.0
 DEADLINE = 10.0
 #: Requests a second of one sender, and at once after a silence. A wrong token costs as much as `FAILURE` requests.
 RATE, BURST, FAILURE = 50.0, 200.0, 10.0
@@ -37,17 +37,6 @@ FORMS: dict[str, tuple[str, Form]] = {
     "alertmanager": ("/alerts/alertmanager", alertmanager),
     "plain": ("/alerts", plain),
 }
-
-
-class _Answer(Exception):  # noqa: N818 (an answer that ends the request early, not an error of ours)
-    """What the sender gets instead of an effect."""
-
-    def __init__(self, status: int, text: str, *, again: float | None = None) -> None:
-        super().__init__(text)
-        self.status = status
-        self.headers = {} if again is None else {"Retry-After": str(max(1, round(again)))}
-        if status == web.HTTPUnauthorized.status_code:
-            self.headers["WWW-Authenticate"] = 'Bearer realm="tidegate"'
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -98,8 +87,8 @@ class AlertIntake:
             self._under_way += 1
             try:
                 answer = web.json_response({"alerts": await self._take(request, read)})
-            except _Answer as refused:
-                answer = web.json_response({"error": str(refused)}, status=refused.status, headers=refused.headers)
+            except Answer as refused:
+                answer = refused.response()
             finally:
                 self._under_way -= 1
             self._metrics.alert_requests.labels(form=form, code=str(answer.status)).inc()
@@ -112,44 +101,44 @@ class AlertIntake:
     async def _take(self, request: web.Request, read: Form) -> dict[str, int]:
         sender = request.remote or ""
         if self._under_way > MOST_REQUESTS:
-            raise _Answer(503, "too many requests at a time", again=1)
+            raise Answer(503, "too many requests at a time", again=1)
         self._paced(self._senders, sender)
         caller = await self._admitted(request, sender)
         if caller is not None:
             self._paced(self._callers, caller.name)
         missing = self._ready()
         if missing is not None:
-            raise _Answer(503, missing, again=1)
-        body = await _body(request)
+            raise Answer(503, missing, again=1)
+        body = await body_of(request, LARGEST, ": set max_alerts of the receiver")
         try:
             messages = read(body, self._clock.now())
         except UnreadableAlertsError as error:
-            raise _Answer(400, str(error)) from error
+            raise Answer(400, str(error)) from error
         return await self._carried(messages, caller)
 
     def _paced(self, rates: Rates, who: str) -> None:
         wait = rates.wait(who, self._clock.monotonic())
         if wait > 0:
-            raise _Answer(429, f"more than {RATE:g} requests a second", again=wait)
+            raise Answer(429, f"more than {RATE:g} requests a second", again=wait)
 
     async def _admitted(self, request: web.Request, sender: str) -> Caller | None:
         """Who asks; None for the bearer of a known token, who may tell of everything."""
         kind, _, token = request.headers.get("Authorization", "").partition(" ")
         token = token.strip()
         if kind.lower() != "bearer" or not token:
-            raise _Answer(401, "a bearer token is needed (Authorization: Bearer ...)")
+            raise Answer(401, "a bearer token is needed (Authorization: Bearer ...)")
         try:
             if self._doors.tokens is not None and self._doors.tokens.admits(token):
                 return None
             caller = await self._doors.reviews.identify(token) if self._doors.reviews is not None else None
         except OSError as error:
             _log.error("tokens can't be read", error=str(error))
-            raise _Answer(503, "the operator can't read its tokens", again=5) from error
+            raise Answer(503, "the operator can't read its tokens", again=5) from error
         except ClusterError as error:
-            raise _Answer(503, f"the API server does not say whose token it is: {error}", again=1) from error
+            raise Answer(503, f"the API server does not say whose token it is: {error}", again=1) from error
         if caller is None:
             self._senders.charge(sender, self._clock.monotonic(), FAILURE)
-            raise _Answer(401, "this token is nobody's")
+            raise Answer(401, "this token is nobody's")
         return caller
 
     async def _carried(self, messages: Sequence[Message], caller: Caller | None) -> dict[str, int]:
@@ -181,10 +170,10 @@ class AlertIntake:
         for result, count in counts.items():
             self._metrics.alerts.labels(result=result).inc(count)
         if faults:
-            raise _Answer(503, "; ".join(sorted(faults)), again=1)
+            raise Answer(503, "; ".join(sorted(faults)), again=1)
         if forbidden:
             may = "may not create modeldeployments/revert of"
-            raise _Answer(403, f"{caller.name if caller else ''} {may} {', '.join(sorted(forbidden))}")
+            raise Answer(403, f"{caller.name if caller else ''} {may} {', '.join(sorted(forbidden))}")
         return {result: count for result, count in sorted(counts.items()) if count}
 
     def _sorted(self, messages: Sequence[Message]) -> dict[str, list[Message]]:
@@ -207,21 +196,3 @@ def _alerts(messages: Sequence[Message]) -> Alerts:
     firing = {m.alert.fingerprint: m.alert for m in reversed(messages) if m.firing}
     resolved = {m.alert.fingerprint: m.alert for m in reversed(messages) if not m.firing}
     return Alerts(firing=tuple(firing.values()), resolved=tuple(resolved.values()))
-
-
-async def _body(request: web.Request) -> bytes:
-    """The body, no larger and no slower than it may be."""
-    if (request.content_length or 0) > LARGEST:
-        raise _Answer(413, f"more than {LARGEST} bytes: set max_alerts of the receiver")
-    read = bytearray()
-    try:
-        async with asyncio.timeout(PATIENCE):
-            async for chunk in request.content.iter_any():
-                read += chunk
-                if len(read) > LARGEST:
-                    raise _Answer(413, f"more than {LARGEST} bytes: set max_alerts of the receiver")
-    except TimeoutError as error:
-        raise _Answer(408, f"the body was not there in {PATIENCE:g}s") from error
-    except (ConnectionError, web.RequestPayloadError) as error:
-        raise _Answer(400, f"the body broke off: {error}") from error
-    return bytes(read)

@@ -52,6 +52,12 @@ class Elector:
         """Whether this replica leads now."""
         return self._fence.open
 
+    @property
+    def leader(self) -> str:
+        """Where the holder of the lease is reached, as its identity says after an `@`; empty where it says nothing."""
+        held = self._candidacy.lease
+        return held.holder.partition("@")[2] if held is not None else ""
+
     async def run(self) -> None:
         """Compete until cancelled. The lease stays held then, until `release` or its end."""
         try:

@@ -151,6 +151,11 @@ class Registries:
         if not isinstance(poll, Unavailable):
             await poll.refresh(key)
 
+    def hint(self, model: str) -> bool:
+        """Somebody says that there is news of a model: it is read at once, in every registry that is asked for it."""
+        asked = [poll.hint(model) for poll in (self._own, *(share.poll for share in self._shares.values()))]
+        return any(asked)
+
     def forget(self, key: str) -> None:
         """The object is gone, or asks nobody any more."""
         self._asking.pop(key, None)

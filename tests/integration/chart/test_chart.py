@@ -38,6 +38,12 @@ TOGETHER = {
     "monitoring.rules.labels": {"monitoring.rules.enabled": True},
     "monitoring.dashboard.labels": {"monitoring.dashboard.enabled": True},
     "monitoring.dashboard.annotations": {"monitoring.dashboard.enabled": True},
+    "webhooks.from": {
+        "webhooks.existingSecret": "signed-with",
+        "networkPolicy.enabled": True,
+        "networkPolicy.from": [{"podSelector": {"matchLabels": {"app": "prometheus"}}}],
+    },
+    "webhooks.tls.existingSecret": {"webhooks.existingSecret": "signed-with"},
 }
 
 
@@ -248,6 +254,8 @@ def test_chart_defaults_are_the_settings_own(helm: Helm, monkeypatch: pytest.Mon
 
 def test_values_arrive_in_the_settings(helm: Helm, monkeypatch: pytest.MonkeyPatch) -> None:
     settings, registry = settings_under(environment(helm.render(EVERYTHING)), monkeypatch)
+    address = environment(helm.render(EVERYTHING))["TIDEGATE_POD_ADDRESS"]
+    assert address == {"fieldRef": {"fieldPath": "status.podIP"}}
     assert settings == Settings.model_construct(
         namespaces="team-a,team-b",
         runtime_image="registry.example.com/ml/tidegate-runtime:0.1.0",
@@ -263,6 +271,11 @@ def test_values_arrive_in_the_settings(helm: Helm, monkeypatch: pytest.MonkeyPat
         alerts_audience="tidegate",
         alerts_from_prometheus=True,
         governance=True,
+        webhook_secret_file="/etc/tidegate/webhooks/secret",
+        webhook_cert_file="/etc/tidegate/webhooks-tls/tls.crt",
+        webhook_key_file="/etc/tidegate/webhooks-tls/tls.key",
+        webhook_port=9443,
+        pod_address="",
         workers=16,
         http_host="::",
         http_port=9090,
@@ -351,6 +364,32 @@ def test_secrets_of_registries_are_read_one_by_one_by_their_names(helm: Helm) ->
         if binding["subjects"] == [account]
     }
     assert {(role["metadata"]["namespace"], role["metadata"]["name"]) for role in roles} <= bound
+
+
+def test_webhooks_have_a_port_of_their_own_where_a_certificate_is_given(helm: Helm) -> None:
+    senders = [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "mlflow"}}}]
+    values = {
+        "webhooks.existingSecret": "signed-with",
+        "webhooks.from": senders,
+        "networkPolicy.enabled": True,
+        "networkPolicy.from": [{"podSelector": {"matchLabels": {"app": "prometheus"}}}],
+    }
+    plain = helm.render(values)
+    assert [port["name"] for port in only(plain, "Service")["spec"]["ports"]] == ["http"]
+    (rule,) = only(plain, "NetworkPolicy")["spec"]["ingress"]
+    own = {"podSelector": {"matchLabels": only(plain, "Service")["spec"]["selector"]}}
+    assert rule["from"][1:] == [own, *senders]
+    secured = helm.render({**values, "webhooks.tls.existingSecret": "shown"})
+    ports = {port["name"]: port["port"] for port in only(secured, "Service")["spec"]["ports"]}
+    assert ports == {"http": 8080, "webhooks": 8443}
+    pod = only(secured, "Deployment")["spec"]["template"]["spec"]
+    assert {volume["secret"]["secretName"] for volume in pod["volumes"] if "secret" in volume} == {
+        "signed-with",
+        "shown",
+    }
+    http, webhooks = only(secured, "NetworkPolicy")["spec"]["ingress"]
+    assert (len(http["from"]), webhooks["from"][1:]) == (1, [own, *senders])
+    assert webhooks["ports"] == [{"port": "webhooks", "protocol": "TCP"}]
 
 
 def test_without_logs_the_operator_may_read_none(helm: Helm) -> None:

@@ -236,7 +236,7 @@ async def test_a_body_that_is_too_large_is_not_read(site: Site) -> None:
 
 
 async def test_a_body_that_never_comes_is_not_waited_for(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tidegate.intake.alerts.PATIENCE", 0.05)
+    monkeypatch.setattr("tidegate.intake.bounds.PATIENCE", 0.05)
     reader, writer = await asyncio.open_connection("127.0.0.1", site.server.port)
     head = f"POST /alerts HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\nContent-Length: 100\r\n\r\n{{"
     writer.write(head.encode())
