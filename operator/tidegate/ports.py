@@ -12,6 +12,7 @@ from tidegate.core.gates import VersionDetails
 from tidegate.core.notice import Happening, Notice
 from tidegate.core.plan import MetricsFormat, Pointer, Runtime
 from tidegate.core.registered import RegisteredModel, RegisteredVersion
+from tidegate.core.retraining import Order
 from tidegate.core.samples import Sample
 from tidegate.core.values import Unavailable, VersionId
 
@@ -275,6 +276,18 @@ class AuditTrail(Protocol):
         Raises:
             AuditFailed: it was not written, or not all of it.
         """
+        ...
+
+
+class Trainer(Protocol):
+    """Whoever trains models. Never raises for what a receiver can do wrong: it answers."""
+
+    async def order(self, order: Order) -> Answer:
+        """Hand a request over, more than once with the same `ref.uid` where nobody knows whether it arrived."""
+        ...
+
+    async def close(self) -> None:
+        """Release connections."""
         ...
 
 

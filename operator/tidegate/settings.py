@@ -163,6 +163,24 @@ class NotifySettings(BaseSettings):
     slack_events: _Happenings = Field(default="", description="What is sent there, as above.")
 
 
+class RetrainSettings(BaseSettings):
+    """Who trains models, and when the operator asks for it by itself. The address is a secret."""
+
+    model_config = SettingsConfigDict(env_prefix="TIDEGATE_RETRAIN_", frozen=True, hide_input_in_errors=True)
+
+    url: _Address = Field(
+        default=SecretStr(""), description="Where RetrainingRequests are posted as CloudEvents; empty: nowhere."
+    )
+    token: SecretStr = Field(default=SecretStr(""), description="Bearer token sent with them.")
+    after: Annotated[int, Field(ge=0, le=50)] = Field(
+        default=3, description="Versions rejected in a row after which the operator asks by itself; 0: never."
+    )
+    cool_down: Annotated[float, Field(ge=0, le=31_536_000)] = Field(
+        default=86_400.0, description="Seconds after a request for a model in which the operator makes no other."
+    )
+    user: str = Field(default="", description="The operator's own user name, in whose name it asks; empty: never.")
+
+
 def happenings(names: str) -> frozenset[Happening]:
     """The happenings that a setting lists; all of them where it lists none."""
     return frozenset(Happening(name) for name in _listed(names)) or frozenset(Happening)

@@ -13,7 +13,7 @@ import structlog
 from tidegate.adapters.access import Access, find_identity, own_namespace
 from tidegate.adapters.audit import AuditLines
 from tidegate.adapters.clock import SteadyClock
-from tidegate.adapters.cloudevents import CloudEvents
+from tidegate.adapters.cloudevents import CloudEvents, TrainingEvents
 from tidegate.adapters.kube import KubeCluster
 from tidegate.adapters.lease import KubeLease
 from tidegate.adapters.mlflow import MlflowRegistry, login_from
@@ -28,6 +28,7 @@ from tidegate.adapters.tokens import TokenFile
 from tidegate.core.election import Terms
 from tidegate.core.labels import KIND, REGISTRY_KIND
 from tidegate.core.presets import PresetConfig
+from tidegate.core.retraining import Terms as RetrainTerms
 from tidegate.intake.alerts import AlertIntake, Doors
 from tidegate.intake.certificate import Certificate
 from tidegate.intake.handlers import Intake
@@ -56,6 +57,7 @@ from tidegate.loop.reconcile import Reconciler
 from tidegate.loop.registries import Registries
 from tidegate.loop.registry import RegistryPoll
 from tidegate.loop.relist import Relister
+from tidegate.loop.retraining import Retrainings
 from tidegate.loop.reverts import RevertLane
 from tidegate.loop.routes import Routes
 from tidegate.loop.standby import Standby
@@ -77,8 +79,9 @@ from tidegate.ports import (
     Prometheus,
     Registry,
     RegistryWriter,
+    Trainer,
 )
-from tidegate.settings import NotifySettings, Settings, happenings
+from tidegate.settings import NotifySettings, RetrainSettings, Settings, happenings
 from tidegate.telemetry import Metrics
 
 _log = structlog.get_logger("tidegate")
@@ -102,6 +105,8 @@ class Operator:
         prometheus: Prometheus | None = None,
         logs: Logs | None = None,
         notifiers: Sequence[Notifier] = (),
+        trainer: Trainer | None = None,
+        retraining: RetrainSettings | None = None,
         trail: AuditTrail | None = None,
         open_registry: Callable[[Login], Registry] = MlflowRegistry,
         open_writer: Callable[[Login], RegistryWriter] = MlflowWriter,
@@ -145,6 +150,16 @@ class Operator:
             fence=self.fence,
             clock=clock,
             governed=settings.governance,
+        )
+        retraining = retraining or RetrainSettings()
+        self.retrainings = Retrainings(
+            world=self.world,
+            leading=leading,
+            # Without governance nobody vouches for who asks.
+            trainer=trainer if settings.governance else None,
+            clock=clock,
+            terms=RetrainTerms(rejections=retraining.after, cool_down=retraining.cool_down),
+            user=retraining.user,
         )
         self.evidence = EvidenceWatch(
             MeteredEvidence(evidence, self.metrics, source="pods"),
@@ -264,6 +279,7 @@ class Operator:
             return
         self._told(self.world.put({**body, "kind": kind}))
         self.promotions.told(kind)
+        self.retrainings.told(kind, body)
 
     def gone(self, kind: str, body: Mapping[str, Any]) -> None:
         """A watch told that an object was deleted."""
@@ -310,6 +326,7 @@ class Operator:
                 group.create_task(self.registries.run())
                 group.create_task(self.pointers.run())
                 group.create_task(self.promotions.run())
+                group.create_task(self.retrainings.run())
                 group.create_task(self.workers.run())
                 if self.polled is not None:
                     group.create_task(self.polled.run())
@@ -339,6 +356,8 @@ async def run(settings: Settings) -> None:
     """Run one operator process until it is told to end."""
     access = Access(await find_identity())
     registry, writer = MlflowRegistry(login_from(os.environ)), MlflowWriter(login_from(os.environ))
+    retraining = RetrainSettings()
+    trainer = _trainer(retraining)
     evidence = PodEvidence()
     prometheus = _prometheus(settings)
     cluster = KubeCluster(access, total=settings.api_timeout)
@@ -352,6 +371,8 @@ async def run(settings: Settings) -> None:
         logs=cluster,
         clock=SteadyClock(),
         notifiers=receivers(NotifySettings()),
+        trainer=trainer,
+        retraining=retraining,
         trail=audit_trail(settings),
         leases=KubeLease(cluster, namespace=settings.lease_namespace or own_namespace(), name=settings.lease_name),
     )
@@ -374,6 +395,8 @@ async def run(settings: Settings) -> None:
         await prometheus.close()
         await registry.close()
         await writer.close()
+        if trainer is not None:
+            await trainer.close()
         await access.close()
 
 
@@ -459,6 +482,13 @@ async def _until_told(operator: Operator, access: Access, settings: Settings) ->
     if not work.cancelled():
         work.result()
     _log.info("stopped")
+
+
+def _trainer(settings: RetrainSettings) -> TrainingEvents | None:
+    url = settings.url.get_secret_value()
+    if not url:
+        return None
+    return TrainingEvents(url, token=settings.token.get_secret_value(), cluster=NotifySettings().cluster)
 
 
 def receivers(settings: NotifySettings) -> tuple[Notifier, ...]:

@@ -28,6 +28,7 @@ OWN_KINDS = frozenset(
         "ModelApproval",
         "ModelPromotion",
         "PromotionPolicy",
+        "RetrainingRequest",
         "ModelRegistry",
         "HTTPRoute",
         "HorizontalPodAutoscaler",
@@ -110,6 +111,8 @@ class FakeCluster:
         self._objects: dict[Key, Manifest] = {}
         self._applied: dict[Key, Manifest] = {}
         self._version = 0
+        #: What creation timestamps are taken from; without it each object is a second younger than the one before.
+        self.now: Callable[[], float] | None = None
         #: The last line of a container's log by namespace, pod and container.
         self.logs: dict[tuple[str, str, str], str] = {}
 
@@ -235,6 +238,8 @@ class FakeCluster:
             return _copy(live)
         self._version += 1
         born = datetime(2026, 1, 1, tzinfo=UTC) + timedelta(seconds=self._version)
+        if self.now is not None:
+            born = datetime.fromtimestamp(self.now(), UTC)
         old = live["metadata"] if live else {}
         meta["uid"] = old.get("uid") or body["metadata"].get("uid") or f"uid-{self._version}"
         meta["creationTimestamp"] = old.get("creationTimestamp") or born.strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -7,11 +7,13 @@ from typing import Any
 from tidegate.adapters.webhooks import Webhook
 from tidegate.core.labels import API_VERSION
 from tidegate.core.notice import Happening, Notice
+from tidegate.core.retraining import Order
 from tidegate.ports import Answer
 
 CONTENT_TYPE = "application/cloudevents+json; charset=utf-8"
 #: What each event's type begins with: the reversed domain, as the specification asks for.
 TYPE = "dev.tidegate.rollout"
+TRAINING = "dev.tidegate.retraining.requested"
 
 
 class CloudEvents:
@@ -39,6 +41,50 @@ class CloudEvents:
     async def close(self) -> None:
         """See the port."""
         await self._webhook.close()
+
+
+class TrainingEvents:
+    """`ports.Trainer` for whatever takes CloudEvents: a pipeline's trigger, a broker, a function."""
+
+    def __init__(self, url: str, *, token: str = "", cluster: str = "") -> None:
+        headers = {"Content-Type": CONTENT_TYPE}
+        if token:
+            headers["Authorization"] = f"Bearer {token}"
+        self._webhook = Webhook(url, headers)
+        self._cluster = cluster
+
+    async def order(self, order: Order) -> Answer:
+        """See the port."""
+        return await self._webhook.post(json.dumps(render_order(order, cluster=self._cluster)).encode())
+
+    async def close(self) -> None:
+        """See the port."""
+        await self._webhook.close()
+
+
+def render_order(order: Order, *, cluster: str = "") -> dict[str, Any]:
+    """A request for training as JSON values; `id` is the object's uid, so that a repetition can be told."""
+    path = f"/apis/{API_VERSION}/namespaces/{order.ref.namespace}/retrainingrequests/{order.ref.name}"
+    moment = datetime.fromtimestamp(order.at, tz=UTC).isoformat(timespec="seconds")
+    return {
+        "specversion": "1.0",
+        "id": order.ref.uid,
+        "source": f"//{cluster}{path}" if cluster else path,
+        "type": TRAINING,
+        "subject": order.model,
+        "time": moment.replace("+00:00", "Z"),
+        "datacontenttype": "application/json",
+        "data": {
+            "namespace": order.ref.namespace,
+            "name": order.ref.name,
+            "model": order.model,
+            "version": order.version,
+            "modelDeployment": order.deployment,
+            "cause": order.cause.value,
+            "requestedBy": order.requester,
+            "comment": order.comment,
+        },
+    }
 
 
 def render(notice: Notice, *, cluster: str = "") -> dict[str, Any]:

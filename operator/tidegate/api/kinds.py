@@ -6,9 +6,11 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from tidegate.api import retraining
 from tidegate.api.approval import ApprovalSpec, ModelApproval
 from tidegate.api.crd import schema_of
 from tidegate.api.promotion import DECIDED, ModelPromotion, PolicySpec, PromotionPolicy, PromotionSpec, PromotionStatus
+from tidegate.api.retraining import RetrainingRequest, RetrainingSpec, RetrainingStatus
 from tidegate.api.rules import VALIDATIONS
 from tidegate.api.v1alpha1 import GROUP, VERSION
 
@@ -124,6 +126,22 @@ KINDS: tuple[KindOf, ...] = (
             ("Version", "string", ".spec.version", "The version"),
             ("From", "string", ".spec.from", "The stage that it is in"),
             ("To", "string", ".spec.to", "The stage that it shall be in"),
+            ("Requested by", "string", ".spec.requestedBy", "Who asks"),
+            ("Phase", "string", ".status.phase", "How far it is"),
+        ),
+    ),
+    KindOf(
+        kind="RetrainingRequest",
+        plural="retrainingrequests",
+        short="mretrain",
+        about=RetrainingRequest.__doc__ or "",
+        spec=RetrainingSpec,
+        status=RetrainingStatus,
+        rules=(retraining.DECIDED,),
+        columns=(
+            ("Model", "string", ".spec.model", "The registered model"),
+            ("Version", "string", ".spec.version", "The version that is not good enough"),
+            ("Cause", "string", ".spec.cause", "Why"),
             ("Requested by", "string", ".spec.requestedBy", "Who asks"),
             ("Phase", "string", ".status.phase", "How far it is"),
         ),

@@ -11,12 +11,12 @@ from tidegate.api.rules import Rule, Unique, Wire
 from tidegate.api.spec import ModelName, VersionNumber
 from tidegate.api.status import USER, Part
 from tidegate.core.promotion import Outcome, Path, Policy, Request, Stage, Standing, Vote
+from tidegate.core.retraining import Handing
 
 Comment = Annotated[str, Field(max_length=1024)]
 Group = Annotated[str, Field(min_length=1, max_length=USER)]
 #: Votes that a status has room for.
 VOTES = 32
-_FINAL = [standing.value for standing in Standing if standing.final]
 
 
 class PromotionSpec(Wire):
@@ -76,12 +76,17 @@ class PromotionStatus(Part):
     """When it became final."""
 
 
-#: What was decided stays so. (`self` is the whole object.)
-DECIDED = {
-    "rule": f"!has(oldSelf.status) || !has(oldSelf.status.phase) || !(oldSelf.status.phase in {_FINAL}) || "
-    "(has(self.status) && self.status == oldSelf.status)",
-    "message": "was decided: ask again with another ModelPromotion",
-}
+def decided(kind: str, phases: type[Standing] | type[Handing]) -> dict[str, str]:
+    """The rule that what was decided stays so, for a whole object."""
+    final = [phase.value for phase in phases if phase.final]
+    return {
+        "rule": f"!has(oldSelf.status) || !has(oldSelf.status.phase) || !(oldSelf.status.phase in {final}) || "
+        "(has(self.status) && self.status == oldSelf.status)",
+        "message": f"was decided: ask again with another {kind}",
+    }
+
+
+DECIDED = decided("ModelPromotion", Standing)
 
 
 class ModelPromotion(BaseModel):

@@ -14,6 +14,7 @@ ROUTE_KIND = "HTTPRoute"
 APPROVAL_KIND = "ModelApproval"
 PROMOTION_KIND = "ModelPromotion"
 POLICY_KIND = "PromotionPolicy"
+RETRAINING_KIND = "RetrainingRequest"
 #: Ours, and anybody's: those are looked at for the Deployments that they name, and never written.
 AUTOSCALER_KIND = "HorizontalPodAutoscaler"
 

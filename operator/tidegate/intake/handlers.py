@@ -18,6 +18,7 @@ WATCHED: tuple[tuple[str, str, str, str, bool], ...] = (
     (GROUP, "v1alpha1", "modelregistries", "ModelRegistry", False),
     (GROUP, "v1alpha1", "modelpromotions", "ModelPromotion", False),
     (GROUP, "v1alpha1", "promotionpolicies", "PromotionPolicy", False),
+    (GROUP, "v1alpha1", "retrainingrequests", "RetrainingRequest", False),
     (GATEWAY_GROUP, "v1", "httproutes", "HTTPRoute", False),
     ("apps", "v1", "deployments", "Deployment", True),
     ("apps", "v1", "controllerrevisions", "ControllerRevision", True),

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from tidegate.core.labels import ROUTE_KIND
+from tidegate.core.labels import APPROVAL_KIND, POLICY_KIND, PROMOTION_KIND, RETRAINING_KIND, ROUTE_KIND
 from tidegate.errors import ClusterError, NotServed
 from tidegate.loop.world import WATCHED, Kept, World
 from tidegate.ports import Cluster, Manifest
@@ -20,6 +20,9 @@ from tidegate.ports import Cluster, Manifest
 _log = structlog.get_logger("tidegate")
 AGAIN = 600.0  # seconds between two lists
 RETRY = 2.0  # seconds after a list that failed
+#: Kinds without which there is still much to do, and to revert: Gateway API's CRDs may be gone, and those of people's
+#: words are newer than the ModelDeployments of who upgraded without them.
+DISPENSABLE = frozenset({ROUTE_KIND, APPROVAL_KIND, PROMOTION_KIND, POLICY_KIND, RETRAINING_KIND})
 #: Seconds for which a watch may begin at a list: API servers keep at least a minute of what happened since.
 USABLE = 30.0
 
@@ -114,10 +117,9 @@ class Relister:
                 for body in page.items:
                     yield body
         except NotServed as error:
-            if kind != ROUTE_KIND:
+            if kind not in DISPENSABLE:
                 raise
-            # Without routes there is still much to do, and to revert.
-            _log.error("no HTTPRoutes: are Gateway API's CRDs gone?", error=str(error))
+            _log.error("a kind is not served: are its CRDs there?", kind=kind, error=str(error))
         self._made(kind, namespace, version)
 
 

@@ -31,6 +31,7 @@ WATCHED = (
     "ModelApproval",
     "ModelRegistry",
     "PromotionPolicy",
+    "RetrainingRequest",
     "ModelPromotion",
     "ModelDeployment",
 )

@@ -13,10 +13,10 @@ from tests.integration.chart.helm import CHART, EVERYTHING, NAMESPACE, RELEASE, 
 from tidegate.adapters.kube import RESOURCES
 from tidegate.api.kinds import KINDS
 from tidegate.api.served import SERVED
-from tidegate.core.labels import KIND, PROMOTION_KIND, REGISTRY_KIND, ROUTE_KIND
+from tidegate.core.labels import KIND, PROMOTION_KIND, REGISTRY_KIND, RETRAINING_KIND, ROUTE_KIND
 from tidegate.core.manifests import CHILD_KINDS
 from tidegate.intake.handlers import WATCHED
-from tidegate.settings import NotifySettings, RegistrySettings, Settings
+from tidegate.settings import NotifySettings, RegistrySettings, RetrainSettings, Settings
 
 CREDENTIALS = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", "MLFLOW_TRACKING_USERNAME")
 ADDRESSES = ("CLOUDEVENTS_TOKEN", "CLOUDEVENTS_URL", "SLACK_URL")
@@ -240,7 +240,12 @@ def test_every_setting_is_a_variable_of_the_pod_and_no_other_is(helm: Helm) -> N
     wanted = {f"TIDEGATE_{name.upper()}" for name in Settings.model_fields}
     wanted |= {f"MLFLOW_TRACKING_{name.upper()}" for name in RegistrySettings.model_fields}
     wanted |= {f"TIDEGATE_NOTIFY_{name.upper()}" for name in NotifySettings.model_fields}
-    secrets = {"registry.existingSecret": "mlflow", "notifications.existingSecret": "receivers"}
+    wanted |= {f"TIDEGATE_RETRAIN_{name.upper()}" for name in RetrainSettings.model_fields}
+    secrets = {
+        "registry.existingSecret": "mlflow",
+        "notifications.existingSecret": "receivers",
+        "governance.retraining.existingSecret": "trainers",
+    }
     assert set(environment(helm.render(secrets))) == wanted
 
 
@@ -333,6 +338,8 @@ def used() -> set[tuple[str, str, str]]:
         may(KIND, "patch", subresource="/status"),
         may(REGISTRY_KIND, "patch", subresource="/status"),
         may(PROMOTION_KIND, "patch", subresource="/status"),
+        may(RETRAINING_KIND, "create"),
+        may(RETRAINING_KIND, "patch", subresource="/status"),
         may("Event", "create", "patch"),
         may("Pod", "get", subresource="/log"),
     )

@@ -96,6 +96,13 @@ def test_a_request_in_anothers_name_is_refused(governed: LightCluster) -> None:
     assert "spec.requestedBy must be your own user name, ann" in done.stderr
 
 
+def test_a_request_for_training_in_anothers_name_is_refused(governed: LightCluster) -> None:
+    text = body("RetrainingRequest", "forged", {"requestedBy": "alice", "model": "fraud"})
+    assert "spec.requestedBy must be your own user name, ann" in create(governed, text, user="ann").stderr
+    own = body("RetrainingRequest", "own", {"requestedBy": "ann", "model": "fraud"})
+    assert create(governed, own, user="ann").returncode == 0
+
+
 def test_an_approver_who_is_the_requester_is_refused_and_another_is_not(governed: LightCluster) -> None:
     about = asked(governed, "four-eyes", "ann")
     refused(

@@ -20,8 +20,8 @@ from tests.integration.loop.writer_line import RegistryFault, WriterLine
 
 from tidegate.core.labels import KIND, ROUTE_KIND
 from tidegate.core.manifests import CHILD_KINDS
-from tidegate.ports import Cluster, Login, Logs, Manifest, Registry, RegistryWriter
-from tidegate.settings import Settings
+from tidegate.ports import Cluster, Login, Logs, Manifest, Registry, RegistryWriter, Trainer
+from tidegate.settings import RetrainSettings, Settings
 from tidegate.wiring import Operator
 
 EPOCH = 1_760_000_000.0
@@ -125,6 +125,8 @@ class Stage:
         self.lives = 0
         self.prometheus: FakePrometheus | None = None
         self.notifiers: list[FakeNotifier] = []
+        self.trainer: Trainer | None = None
+        self.retraining = RetrainSettings(after=2, cool_down=3600.0, user="tidegate")
         self.trail: FakeTrail | None = None
         self.writes: list[Write] = []
         self.registry_writes: list[str] = []
@@ -154,6 +156,8 @@ class Stage:
             clock=self.clock,
             logs=self.logs,
             notifiers=self.notifiers,
+            trainer=self.trainer,
+            retraining=self.retraining,
             open_registry=self.open_registry,
             open_writer=self.open_writer,
             prometheus=self.prometheus,

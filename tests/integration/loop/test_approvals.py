@@ -11,7 +11,6 @@ from tests.integration.loop.stage import NAME, FakeStage, Look, Stage
 from tidegate.core.notice import Happening
 from tidegate.ports import Manifest
 
-HOUR = 3600.0
 STEPS = [
     {"weight": 5, "hold": "30s"},
     {"weight": 25, "hold": "30s", "approval": True},
@@ -57,7 +56,7 @@ async def test_a_step_waits_beyond_the_deadline_and_goes_on_when_somebody_approv
     receiver = FakeNotifier()
     stage.notifiers.append(receiver)
     first, second = await at_the_step(stage, deadline="2m")
-    await asyncio.sleep(HOUR)
+    await asyncio.sleep(600.0)
     look = await stage.look()
     assert waiting(look)
     assert look.weights == {first: 95, second: 5}

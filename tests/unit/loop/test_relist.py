@@ -8,7 +8,7 @@ from tests.fakes.cluster import FakeCluster
 
 from tidegate.core.labels import KIND, OWNER, ROUTE_KIND
 from tidegate.errors import NotServed
-from tidegate.loop.relist import Relister
+from tidegate.loop.relist import DISPENSABLE, Relister
 from tidegate.loop.world import WATCHED, World
 from tidegate.ports import Page
 
@@ -114,3 +114,10 @@ async def test_a_kind_that_is_not_served_has_no_version_and_keeps_nobody_else_wa
     site = opened(sites, cluster)
     assert await site.since(ROUTE_KIND) is None
     assert await site.since() == "0"
+
+
+@pytest.mark.parametrize("kind", sorted(DISPENSABLE))
+async def test_an_operator_is_ready_without_a_kind_that_it_can_do_without(sites: list[Site], kind: str) -> None:
+    site = opened(sites, Counting(missing=kind))
+    assert await site.since() == "0"
+    await asyncio.wait_for(site.relister.complete.wait(), SOON)
