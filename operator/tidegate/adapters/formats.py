@@ -27,6 +27,14 @@ _AGE = "tidegate_runtime_requests_in_flight_age_seconds_bucket"
 _MLSERVER_REQUESTS = "rest_server_requests_total"
 _MLSERVER_DURATION = "rest_server_request_duration_seconds_bucket"
 
+_KSERVE_DURATION = "request_predict_seconds_bucket"
+
+_TRITON_SUCCESS = "nv_inference_request_success"
+_TRITON_FAILURE = "nv_inference_request_failure"
+
+_VLLM_REQUESTS = "http_requests_total"
+_VLLM_DURATION = "vllm:e2e_request_latency_seconds_bucket"
+
 
 def read_page(text: str, runtime: Runtime, metrics: MetricsFormat | None) -> Reading:
     """Read one page. `metrics` is for `custom` and only for it.
@@ -39,6 +47,12 @@ def read_page(text: str, runtime: Runtime, metrics: MetricsFormat | None) -> Rea
             return _tidegate(text)
         case Runtime.MLSERVER:
             return _mlserver(text)
+        case Runtime.KSERVE:
+            return _kserve(text)
+        case Runtime.TRITON:
+            return _triton(text)
+        case Runtime.VLLM:
+            return _vllm(text)
         case Runtime.CUSTOM:
             if metrics is None:
                 raise Malformed("spec.serving.metrics does not say how this runtime counts")
@@ -80,6 +94,61 @@ def _mlserver(text: str) -> Reading:
         durations=durations(_MLSERVER_DURATION, merged),
         process_started=_process_started(found),
     )
+
+
+def _kserve(text: str) -> Reading:
+    """It counts how long its models took, and not how that ended."""
+    found = samples(text, {_KSERVE_DURATION, _PROCESS_STARTED})
+    known = _merged(_KSERVE_DURATION, found.get(_KSERVE_DURATION, []))
+    return Reading(
+        finished=_totals(known) if known is not None else {},
+        durations=known,
+        process_started=_process_started(found),
+    )
+
+
+def _triton(text: str) -> Reading:
+    """It counts what reached a model, by model, version and, for failures, reason."""
+    found = samples(text, {_TRITON_SUCCESS, _TRITON_FAILURE})
+    if _TRITON_SUCCESS not in found:
+        raise Malformed(f"{_TRITON_SUCCESS} is missing: this is no Triton, or one without a model")
+    totals = {
+        code: sum(count(name, value) for _, value in found.get(name, []))
+        for code, name in (("2xx", _TRITON_SUCCESS), ("5xx", _TRITON_FAILURE))
+    }
+    return Reading(finished=totals)
+
+
+def _vllm(text: str) -> Reading:
+    found = samples(text, {_VLLM_REQUESTS, _VLLM_DURATION, _PROCESS_STARTED})
+    finished: dict[str, int] = {}
+    for labels, value in found.get(_VLLM_REQUESTS, []):
+        if labels.get("method") == "POST" and labels.get("handler", "").startswith("/v1/"):
+            code = labels.get("status", "")
+            finished[code] = finished.get(code, 0) + count(_VLLM_REQUESTS, value)
+    return Reading(
+        finished=finished,
+        durations=_merged(_VLLM_DURATION, found.get(_VLLM_DURATION, [])),
+        process_started=_process_started(found),
+    )
+
+
+def _merged(name: str, series: Samples) -> Durations | None:
+    """One histogram of those of all models and engines in a process."""
+    apart: dict[tuple[tuple[str, str], ...], Samples] = {}
+    for labels, value in series:
+        others = tuple(sorted((key, text) for key, text in labels.items() if key != "le"))
+        apart.setdefault(others, []).append((labels, value))
+    whole: dict[float, int] = {}
+    edges: set[tuple[float, ...]] = set()
+    for part in apart.values():
+        ladder = rungs(name, ladders(name, part, None)[""])
+        edges.add(tuple(ladder))
+        for edge, number in ladder.items():
+            whole[edge] = whole.get(edge, 0) + number
+    if len(edges) > 1:
+        raise Malformed(f"{name} has different edges for different models")
+    return durations(name, {"": whole} if whole else {})
 
 
 def _answers(series: Samples) -> Samples:

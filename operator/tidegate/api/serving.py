@@ -12,6 +12,9 @@ from tidegate.api.scalars import Quantity
 #: The container that serves the model, in every preset and in `template`.
 CONTAINER = "model"
 
+#: The presets whose image is the user's to give.
+OWN_IMAGE = ("kserve", "triton", "vllm", "custom")
+
 _MetricName = Annotated[
     str,
     Text(
@@ -119,7 +122,7 @@ class Container(Open):
     name: _DnsLabel
     """Name of the container; `model` serves the model."""
     image: Annotated[str, Field(min_length=1, max_length=1024)] | None = None
-    """Image of the container. With runtime custom that of `model` is required."""
+    """Image of the container. With runtimes other than tidegate and mlserver that of `model` is required."""
 
 
 class PodSpec(Open):
@@ -184,11 +187,11 @@ class Serving(Wire):
             field="metrics",
         ),
         Rule(
-            cel="self.runtime != 'custom' || (has(self.template) && has(self.template.spec) && "
+            cel=f"!(self.runtime in {list(OWN_IMAGE)}) || (has(self.template) && has(self.template.spec) && "
             "has(self.template.spec.containers) && self.template.spec.containers.exists(c, "
             f"c.name == '{CONTAINER}' && has(c.image)))",
-            holds=lambda serving: serving.runtime != "custom" or _has_image(serving),
-            message=f"runtime custom must bring a container named {CONTAINER} with an image",
+            holds=lambda serving: serving.runtime not in OWN_IMAGE or _has_image(serving),
+            message=f"runtimes {', '.join(OWN_IMAGE)} must bring a container named {CONTAINER} with an image",
             field="template",
         ),
         Rule(
@@ -203,9 +206,10 @@ class Serving(Wire):
     needs. Changing it starts no rollout."""
     autoscaling: Autoscaling | None = None
     """An autoscaler for each version. Changing it starts no rollout."""
-    runtime: Literal["tidegate", "mlserver", "custom"] = "tidegate"
-    """The preset that serves the model: Tidegate's own runtime, MLServer, or a container of your own. That one serves
-    on the port named http: 8080 (also in the environment as TIDEGATE_PORT), unless the template says another."""
+    runtime: Literal["tidegate", "mlserver", "kserve", "triton", "vllm", "custom"] = "tidegate"
+    """The preset that serves the model: Tidegate's own runtime, MLServer, a Python server of KServe, Triton, vLLM, or a
+    container of your own. That one serves on the port named http: 8080 (also in the environment as TIDEGATE_PORT),
+    unless the template says another."""
     metrics: Metrics | None = None
     """Where a custom runtime counts its requests."""
     resources: Resources | None = None

@@ -14,6 +14,8 @@ from tidegate.api.rules import Rule, Text, Wire
 from tidegate.api.scalars import ObjectName, seconds
 from tidegate.api.serving import Serving
 from tidegate.core.guards import Kind
+from tidegate.core.pages import PAGES
+from tidegate.core.plan import Runtime
 from tidegate.core.promql import PRESETS
 
 ModelName = Annotated[
@@ -180,7 +182,8 @@ class Model(Wire):
 def can_feed(spec: "Spec", kind: Kind) -> bool:
     """Whether some source can feed the guards of a kind."""
     metrics = spec.serving.metrics
-    pods = kind is not Kind.LATENCY or metrics is None or metrics.duration is not None
+    shown = kind in PAGES[Runtime(spec.serving.runtime)].feeds
+    pods = shown and (kind is not Kind.LATENCY or metrics is None or metrics.duration is not None)
     return (spec.evidence.pods and pods) or any(kind in PRESETS[name].feeds for name in spec.evidence.prometheus or ())
 
 
@@ -188,6 +191,8 @@ def _fed(kind: Kind, given: str, field: str, way_out: str) -> Rule:
     """The rule that some source feeds the guards of a kind, where there are any (`given`, in CEL)."""
     feeding = [name for name, preset in PRESETS.items() if kind in preset.feeds]
     pods = "self.evidence.pods"
+    if blind := [runtime.value for runtime, page in PAGES.items() if kind not in page.feeds]:
+        pods += f" && !(self.serving.runtime in {blind})"
     if kind is Kind.LATENCY:
         pods += " && (!has(self.serving.metrics) || has(self.serving.metrics.duration))"
     presets = f"has(self.evidence.prometheus) && self.evidence.prometheus.exists(name, name in {feeding})"
@@ -215,6 +220,23 @@ def _measured(name: str, top: float) -> Rule:
         ),
         message=f"the histogram of {name} ends at {end}, so that nothing could breach a longer max: lower it, or leave "
         f"{name} out of spec.evidence.prometheus",
+        field="guards.latency",
+    )
+
+
+def _shown(runtime: Runtime, top: float) -> Rule:
+    """The same of the pods' own pages."""
+    end, name = f"{top:g}s", runtime.value
+    return Rule(
+        cel=f"!self.evidence.pods || self.serving.runtime != '{name}' || !has(self.guards.latency) || "
+        f"self.guards.latency.all(l, !has(l.max) || duration(l.max) <= duration('{end}'))",
+        holds=lambda spec: (
+            not spec.evidence.pods
+            or spec.serving.runtime != name
+            or all(limit.max is None or seconds(limit.max) <= top for limit in spec.guards.latency or ())
+        ),
+        message=f"the histogram that pods of runtime {name} show ends at {end}, so that nothing could breach a longer "
+        "max: lower it, or judge by a gateway and set spec.evidence.pods to false",
         field="guards.latency",
     )
 
@@ -247,6 +269,7 @@ class Spec(Wire):
             for name, preset in PRESETS.items()
             if preset.top is not None and preset.top < _LONGEST
         ),
+        *(_shown(runtime, page.top) for runtime, page in PAGES.items() if page.top < _LONGEST),
     )
     model: Model
     """Which model is served."""

@@ -48,6 +48,9 @@ class Runtime(StrEnum):
 
     TIDEGATE = "tidegate"
     MLSERVER = "mlserver"
+    KSERVE = "kserve"
+    TRITON = "triton"
+    VLLM = "vllm"
     CUSTOM = "custom"
 
 

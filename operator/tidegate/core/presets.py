@@ -5,6 +5,7 @@ once: `core/frozen.py` keeps it.
 """
 
 import json
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -29,16 +30,28 @@ LOGIN_KEYS = ("username", "password", "token")
 
 _HTTP_PORT = 8080
 _MLSERVER_METRICS_PORT = 8082
+_TRITON_PORT, _TRITON_METRICS_PORT = 8000, 8002
+_VLLM_PORT = 8000
 _MODELS = "/models"
 _MODEL_DIR = f"{_MODELS}/model"
 _CA, _CA_DIR = "registry-ca", "/etc/tidegate/registry"
 _USER = 65532
 #: Seconds between the end of a pod's endpoint and the server's own drain: what gateways take to learn of it.
 _PRE_STOP = 5
+#: Where the counters of each preset are.
+_METRICS_PORTS = {
+    Runtime.TIDEGATE: _HTTP_PORT,
+    Runtime.MLSERVER: _MLSERVER_METRICS_PORT,
+    Runtime.KSERVE: _HTTP_PORT,
+    Runtime.TRITON: _TRITON_METRICS_PORT,
+    Runtime.VLLM: _VLLM_PORT,
+}
 #: Probes in a row that must fail before a pod gets no requests. A busy node delays all pods' probes at once, and slow
 #: answers are better than none; a process that ended is off its Service without any probe.
 _UNREADY = 5
-#: `_PRE_STOP`, the runtime's own drain (30 s), and some.
+#: Seconds that servers get to answer what they have begun.
+_DRAIN = 30
+#: `_PRE_STOP`, `_DRAIN`, and some.
 _GRACE = 45
 
 
@@ -87,8 +100,7 @@ def metrics_of(plan: Plan) -> MetricsTarget | None:
     if plan.serving.runtime is Runtime.CUSTOM:
         own = plan.serving.metrics
         return MetricsTarget(port=own.port, path=own.path) if own else None
-    port = _HTTP_PORT if plan.serving.runtime is Runtime.TIDEGATE else _MLSERVER_METRICS_PORT
-    return MetricsTarget(port=port, path="/metrics")
+    return MetricsTarget(port=_METRICS_PORTS[plan.serving.runtime], path="/metrics")
 
 
 def template_of(plan: Plan, revision: Revision, config: PresetConfig) -> dict[str, Any]:
@@ -118,8 +130,12 @@ def preset(runtime: Runtime, subject: Subject, config: PresetConfig) -> dict[str
     """What a runtime brings by itself, without anything of the user's."""
     if runtime is Runtime.CUSTOM:
         return _pod([], _custom(subject, config), config)
-    server = _tidegate if runtime is Runtime.TIDEGATE else _mlserver
-    return _pod([_downloads(subject, config)], server(subject, config), config)
+    pod = _pod([_downloads(subject, config)], _SERVERS[runtime](subject, config), config)
+    if runtime in {Runtime.TRITON, Runtime.VLLM}:
+        # Their processes speak by shared memory, of which a container has 64 MiB by default.
+        pod["spec"]["volumes"].append({"name": "shm", "emptyDir": {"medium": "Memory"}})
+        pod["spec"]["containers"][0]["volumeMounts"].append({"name": "shm", "mountPath": "/dev/shm"})  # noqa: S108
+    return pod
 
 
 def _pod(before: list[dict[str, Any]], model: dict[str, Any], config: PresetConfig) -> dict[str, Any]:
@@ -219,6 +235,59 @@ def _mlserver(subject: Subject, config: PresetConfig) -> dict[str, Any]:
     }
 
 
+def _foreign(subject: Subject, config: PresetConfig, *, port: int, ready: str) -> dict[str, Any]:
+    """A server of another project's, in an image of the user's."""
+    return {
+        **_container(CONTAINER, config, image=None, models_read_only=True),
+        **_serving(port),
+        "env": _identity(subject),
+        "readinessProbe": _probe(ready, period=2, failures=_UNREADY),
+    }
+
+
+def _kserve(subject: Subject, config: PresetConfig) -> dict[str, Any]:
+    # The image's own program: each kind of model has another, all of them read these.
+    arguments = [f"--model_name={subject.model}", f"--model_dir={_MODEL_DIR}", f"--http_port={_HTTP_PORT}"]
+    ready = f"/v2/models/{quote(subject.model, safe='')}/ready"
+    return {**_foreign(subject, config, port=_HTTP_PORT, ready=ready), "args": [_literal(word) for word in arguments]}
+
+
+def _triton(subject: Subject, config: PresetConfig) -> dict[str, Any]:
+    return {
+        **_foreign(subject, config, port=_TRITON_PORT, ready="/v2/health/ready"),
+        "command": ["tritonserver"],
+        "args": [
+            f"--model-repository={_MODEL_DIR}/artifacts/repository",
+            f"--http-port={_TRITON_PORT}",
+            f"--metrics-port={_TRITON_METRICS_PORT}",
+            f"--exit-timeout-secs={_DRAIN}",
+        ],
+    }
+
+
+def _vllm(subject: Subject, config: PresetConfig) -> dict[str, Any]:
+    return {
+        **_foreign(subject, config, port=_VLLM_PORT, ready="/health"),
+        "command": ["vllm", "serve", f"{_MODEL_DIR}/model"],
+        "args": [
+            f"--tokenizer={_MODEL_DIR}/components/tokenizer",
+            _literal(f"--served-model-name={subject.model}"),
+            f"--port={_VLLM_PORT}",
+            # Without it, what is being answered is cut off at the end of a pod.
+            f"--shutdown-timeout={_DRAIN}",
+        ],
+    }
+
+
+_SERVERS: Mapping[Runtime, Callable[[Subject, PresetConfig], dict[str, Any]]] = {
+    Runtime.TIDEGATE: _tidegate,
+    Runtime.MLSERVER: _mlserver,
+    Runtime.KSERVE: _kserve,
+    Runtime.TRITON: _triton,
+    Runtime.VLLM: _vllm,
+}
+
+
 def _custom(subject: Subject, config: PresetConfig) -> dict[str, Any]:
     # The image is the user's to give; a server that listens is the least that readiness can mean.
     reading = _reading(subject, config)
@@ -283,5 +352,9 @@ def _authority(config: PresetConfig) -> list[dict[str, Any]]:
 
 
 def _variable(name: str, value: str) -> dict[str, str]:
-    # Kubernetes expands $(OTHER) in values; a doubled $ stands for itself.
-    return {"name": name, "value": value.replace("$", "$$")}
+    return {"name": name, "value": _literal(value)}
+
+
+def _literal(text: str) -> str:
+    # Kubernetes expands $(OTHER) in values and arguments; a doubled $ stands for itself.
+    return text.replace("$", "$$")

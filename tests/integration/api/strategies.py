@@ -131,7 +131,7 @@ _scalings = _some(
 servings = _some(
     replicas=st.sampled_from([1, 2, 1000, 1001, 0]),
     autoscaling=_scalings,
-    runtime=_mostly("tidegate mlserver custom", "other"),
+    runtime=_mostly("tidegate mlserver kserve triton vllm custom", "other"),
     metrics=st.sampled_from([CUSTOM["metrics"], {**CUSTOM["metrics"], "duration": {"metric": "latency"}}]),
     template=st.sampled_from([CUSTOM["template"], CUSTOM["template"], {}, {"spec": {}}, {"spec": {"containers": []}}]),
     resources=_some(limits=st.dictionaries(_mostly("cpu a/b a.b/c_d", "a//b -a a%b"), _quantities, max_size=2)),

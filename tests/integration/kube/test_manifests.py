@@ -105,6 +105,7 @@ CUSTOM: dict[str, Any] = {"template": {"spec": {"containers": [{"name": "model",
 WISHES = [
     pytest.param(Runtime.TIDEGATE, {}, id="tidegate"),
     pytest.param(Runtime.MLSERVER, {}, id="mlserver"),
+    *(pytest.param(other, CUSTOM, id=other.value) for other in (Runtime.KSERVE, Runtime.TRITON, Runtime.VLLM)),
     pytest.param(Runtime.CUSTOM, CUSTOM, id="custom"),
     pytest.param(Runtime.TIDEGATE, TALKATIVE, id="tidegate, talkative"),
     pytest.param(Runtime.CUSTOM, TALKATIVE, id="custom, talkative"),

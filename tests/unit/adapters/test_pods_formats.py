@@ -1,6 +1,7 @@
 """The pages of the runtimes as they are, and everything that makes a page unbelievable."""
 
 import math
+from pathlib import Path
 
 import pytest
 
@@ -202,3 +203,65 @@ def test_an_infinite_edge_is_no_edge() -> None:
     reading = read_page(tidegate_page(), Runtime.TIDEGATE, None)
     assert reading.durations is not None
     assert all(math.isfinite(edge) for edge in reading.durations.edges)
+
+
+#: Pages of that software, and one written after its documentation; see the README there.
+PAGES = Path(__file__).resolve().parents[2] / "integration" / "prometheus" / "pages"
+
+
+def page_of(runtime: Runtime) -> str:
+    return (PAGES / f"{runtime.value}.txt").read_text()
+
+
+@pytest.mark.parametrize(
+    ("runtime", "finished", "last", "slow"),
+    [
+        (Runtime.KSERVE, {"": 34}, 10.0, (0.005, 0)),
+        (Runtime.TRITON, {"2xx": 41, "5xx": 13}, None, None),
+        (Runtime.VLLM, {"2xx": 35, "4xx": 6, "5xx": 13}, 7680.0, (0.5, 41)),
+    ],
+)
+def test_a_page_of_another_projects_server_is_counted(
+    runtime: Runtime, finished: dict[str, int], last: float | None, slow: tuple[float, int] | None
+) -> None:
+    reading = read_page(page_of(runtime), runtime, None)
+    assert reading.finished == finished
+    assert (reading.durations.edges[-1] if reading.durations else None) == last
+    if slow is not None and reading.durations is not None:
+        counts = reading.durations.merged
+        assert counts[-1] - counts[reading.durations.edges.index(slow[0])] == slow[1]
+
+
+@pytest.mark.parametrize("runtime", [Runtime.KSERVE, Runtime.VLLM])
+def test_a_server_that_was_not_asked_yet_has_counted_nothing(runtime: Runtime) -> None:
+    reading = read_page("process_start_time_seconds 1.7e+09\n", runtime, None)
+    assert reading == Reading(finished={}, process_started=1.7e9)
+
+
+def test_triton_without_a_model_can_not_be_believed() -> None:
+    assert "nv_inference_request_success is missing" in fault("nv_gpu_utilization 0\n", Runtime.TRITON)
+
+
+def test_the_models_of_one_process_are_one_histogram_where_their_edges_are_the_same() -> None:
+    page = page_of(Runtime.KSERVE)
+    second = page.replace('model_name="fraud"', 'model_name="other"').split(
+        "# TYPE request_predict_seconds histogram\n"
+    )[1]
+    both = read_page(page + second, Runtime.KSERVE, None)
+    assert both.finished == {"": 68}
+    odd = "\n".join(line for line in second.splitlines() if 'le="0.25"' not in line)
+    assert "different edges for different models" in fault(page + odd + "\n", Runtime.KSERVE)
+
+
+@pytest.mark.parametrize(
+    ("runtime", "line"),
+    [
+        (Runtime.KSERVE, 'request_predict_seconds_bucket{le="+Inf",model_name="fraud"} 34.5'),
+        (Runtime.TRITON, 'nv_inference_request_failure{model="fraud",reason="OTHER",version="1"} NaN'),
+        (Runtime.VLLM, 'http_requests_total{handler="/v1/completions",method="POST",status="2xx"} -1'),
+    ],
+)
+def test_what_counts_nothing_is_not_counted(runtime: Runtime, line: str) -> None:
+    series = line.rpartition(" ")[0]
+    kept = "\n".join(line if old.startswith(series) else old for old in page_of(runtime).splitlines())
+    assert "counts nothing" in fault(kept + "\n", runtime)

@@ -7,6 +7,7 @@ from tests.unit.api.case import CUSTOM, Case, merge, right, wrong
 from tests.unit.api.cases_autoscaling import AUTOSCALED, NOT_AUTOSCALED
 from tests.unit.api.cases_gates import GATES, RIGHT_GATES
 from tests.unit.api.cases_guards import GUARDS
+from tests.unit.api.cases_runtimes import NO_RUNTIMES, RUNTIMES
 
 
 def _weights(*weights: int) -> Mapping[str, Any]:
@@ -99,6 +100,7 @@ RIGHT = (
         },
     ),
     *AUTOSCALED,
+    *RUNTIMES,
     right("a container of one's own", {"serving": CUSTOM}),
     right(
         "a container of one's own with a histogram and a guard on it",
@@ -199,11 +201,12 @@ WRONG = (
     wrong("a registry that is no name", "spec.model.registry.name", {"model": {"registry": {"name": "Team A"}}}),
     wrong("a Secret without a name", "spec.model.registry.secretRef.name", {"model": {"registry": {"secretRef": {}}}}),
     # serving
-    wrong("an unknown runtime", "spec.serving.runtime", {"serving": {"runtime": "triton"}}),
+    wrong("an unknown runtime", "spec.serving.runtime", {"serving": {"runtime": "tensorrt"}}),
     wrong("no replicas", "spec.serving.replicas", {"serving": {"replicas": 0}}),
     wrong("replicas as text", "spec.serving.replicas", {"serving": {"replicas": "3"}}),
     wrong("half a replica", "spec.serving.replicas", {"serving": {"replicas": 1.5}}),
     *NOT_AUTOSCALED,
+    *NO_RUNTIMES,
     wrong("metrics for a preset", "spec.serving.metrics", {"serving": {"metrics": CUSTOM["metrics"]}}),
     wrong("custom without metrics", "spec.serving.metrics", {"serving": merge(CUSTOM, {"metrics": None})}),
     wrong("custom without a template", "spec.serving.template", {"serving": merge(CUSTOM, {"template": None})}),

@@ -11,7 +11,7 @@ from tidegate.core.presets import MetricsTarget, metrics_of, preset_version, tem
 from tidegate.core.values import ObjectRef
 
 EVERY = pytest.mark.parametrize("runtime", list(Runtime))
-DOWNLOADING = pytest.mark.parametrize("runtime", [Runtime.TIDEGATE, Runtime.MLSERVER])
+DOWNLOADING = pytest.mark.parametrize("runtime", [runtime for runtime in Runtime if runtime is not Runtime.CUSTOM])
 
 
 def rendered(runtime: Runtime = Runtime.TIDEGATE, *, secret: str | None = None, **fields: Any) -> dict[str, Any]:
@@ -127,6 +127,78 @@ def test_mlserver_is_asked_for_the_model_and_not_for_itself() -> None:
     assert env(container)["MLSERVER_MODEL_NAME"] == name
     assert env(container)["MLSERVER_MODEL_URI"] == "/models/model"
     assert container["image"] == CONFIG.mlserver_image
+
+
+@pytest.mark.parametrize(
+    ("runtime", "port", "ready", "metrics"),
+    [
+        (Runtime.KSERVE, 8080, "/v2/models/fraud-detector/ready", MetricsTarget(port=8080, path="/metrics")),
+        (Runtime.TRITON, 8000, "/v2/health/ready", MetricsTarget(port=8002, path="/metrics")),
+        (Runtime.VLLM, 8000, "/health", MetricsTarget(port=8000, path="/metrics")),
+    ],
+)
+def test_a_server_of_another_project_is_reached_asked_and_read_where_it_is(
+    runtime: Runtime, port: int, ready: str, metrics: MetricsTarget
+) -> None:
+    container = model(rendered(runtime))
+    assert "image" not in container
+    assert container["ports"] == [{"name": "http", "containerPort": port}]
+    assert container["readinessProbe"]["httpGet"] == {"path": ready, "port": "http"}
+    assert metrics_of(plan(serving=serving(runtime))) == metrics
+
+
+@pytest.mark.parametrize(
+    ("runtime", "command"),
+    [
+        (Runtime.KSERVE, ["--model_name=fraud-detector", "--model_dir=/models/model", "--http_port=8080"]),
+        (
+            Runtime.TRITON,
+            [
+                "tritonserver",
+                "--model-repository=/models/model/artifacts/repository",
+                "--http-port=8000",
+                "--metrics-port=8002",
+                "--exit-timeout-secs=30",
+            ],
+        ),
+        (
+            Runtime.VLLM,
+            [
+                *("vllm", "serve", "/models/model/model"),
+                "--tokenizer=/models/model/components/tokenizer",
+                "--served-model-name=fraud-detector",
+                "--port=8000",
+                "--shutdown-timeout=30",
+            ],
+        ),
+    ],
+)
+def test_a_server_of_another_project_serves_what_was_downloaded(runtime: Runtime, command: list[str]) -> None:
+    container = model(rendered(runtime))
+    assert [*container.get("command", []), *container["args"]] == command
+
+
+def test_a_users_arguments_take_the_place_of_a_presets() -> None:
+    own = {"name": "model", "image": "vllm", "args": ["--port=8000", "--max-model-len=2048"]}
+    container = model(rendered(Runtime.VLLM, template={"spec": {"containers": [own]}}))
+    assert container["image"] == "vllm"
+    assert container["args"] == own["args"]
+    assert container["command"] == ["vllm", "serve", "/models/model/model"]
+
+
+@EVERY
+def test_servers_of_several_processes_have_memory_to_share(runtime: Runtime) -> None:
+    template = rendered(runtime)
+    shared = {"name": "shm", "emptyDir": {"medium": "Memory"}} in template["spec"]["volumes"]
+    mounted = {"name": "shm", "mountPath": "/dev/shm"} in model(template)["volumeMounts"]
+    assert shared == mounted == (runtime in {Runtime.TRITON, Runtime.VLLM})
+
+
+@pytest.mark.parametrize("runtime", [Runtime.KSERVE, Runtime.VLLM])
+def test_a_dollar_in_a_name_is_no_reference_in_arguments_either(runtime: Runtime) -> None:
+    served = serving(runtime)
+    container = model(template_of(plan(serving=served), revision(served=served, model="$(HOME)"), CONFIG))
+    assert any(word.endswith("=$$(HOME)") for word in container["args"])
 
 
 def test_a_dollar_in_a_name_is_no_reference_to_a_variable() -> None:
