@@ -58,6 +58,9 @@ EVERYTHING: Mapping[str, Any] = {
     "alerts.from": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "alerting"}}}],
     "alerts.prometheusRule.enabled": True,
     "alerts.prometheusRule.labels": {"release": "prometheus"},
+    "alerts.alertmanagerConfig.enabled": True,
+    "alerts.alertmanagerConfig.key": "one",
+    "alerts.alertmanagerConfig.labels": {"release": "prometheus"},
     "pods.trackingUri": "http://mlflow.mlflow.svc:5000",
     "runtime.image": "registry.example.com/ml/tidegate-runtime:0.1.0",
     "mlserver.image": "registry.example.com/ml/mlserver:1",
@@ -77,6 +80,7 @@ EVERYTHING: Mapping[str, Any] = {
     "affinity": {"nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": [
         {"matchExpressions": [{"key": "kubernetes.io/os", "operator": "In", "values": ["linux"]}]}]}}},
     "monitoring.serviceMonitor.enabled": True,
+    "monitoring.serviceMonitor.kind": "PodMonitor",
     "monitoring.serviceMonitor.interval": "30s",
     "monitoring.serviceMonitor.labels": {"release": "prometheus"},
     "monitoring.rules.enabled": True,

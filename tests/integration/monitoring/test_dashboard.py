@@ -65,6 +65,8 @@ async def eventful() -> str:
         # Series of another object that waits for a person, beside the one that rolls out.
         metrics.stalled.show("ml/other", {Reason.GUARD_BREACHED.value: 1.0})
         metrics.alert_requests.labels(form="alertmanager", code="200")
+        for result in ("delivered", "refused", "expired", "dropped"):
+            metrics.notifications.labels(receiver="slack", result=result)
         return generate_latest(metrics.registry).decode()
     finally:
         await stage.close()
