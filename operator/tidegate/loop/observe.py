@@ -50,6 +50,7 @@ class Snapshot:
     """An object and everything that is seen of it. `plan` is the `InvalidSpec` where the spec can't be carried out.
 
     `presets` is what a new revision is rendered with, None while nothing is known of the registry that its pods read.
+    `changes` counts what the cache had been told by then.
     `unreadable` says why the record can't be read. Nothing may be concluded from `seen` then, and nothing written.
     """
 
@@ -61,6 +62,7 @@ class Snapshot:
     seen: Observed
     known: Known
     presets: PresetConfig | None
+    changes: int
     unreadable: str | None = None
 
 
@@ -140,8 +142,15 @@ class Observer:
             seen=seen,
             known=self._known(key, diversions),
             presets=self._presets_of(plan),
+            changes=self._world.changes,
             unreadable=unreadable,
         )
+
+    def again(self, snapshot: Snapshot) -> Snapshot | None:
+        """What is seen at the end of a pass. Without a rollout and without news that is what was seen before."""
+        if snapshot.changes == self._world.changes and snapshot.seen.record.rollout is None:
+            return snapshot
+        return self.snapshot(snapshot.key)
 
     def rolling(self, key: str) -> bool:
         """Whether the route's record has a rollout. Asked for every event, so it is looked for and not decoded."""

@@ -121,7 +121,7 @@ class Reconciler:
         known = self._frozen(snapshot, plan, decision.record)
         asked = asked_about(plan, decision.record, snapshot.seen)
         self._follower.follow(snapshot.key, snapshot.body, plan, decision.record, known, at_gates=asked)
-        now = self._observer.snapshot(snapshot.key)
+        now = self._observer.again(snapshot)
         if now is None or not isinstance(now.plan, Plan):
             return
         await self._statuses.show(now, plan, decision, audited=self._audited(now))

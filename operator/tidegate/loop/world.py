@@ -63,6 +63,8 @@ class World:
         self._buried: dict[str, None] = {}
         self._unpacked = lru_cache(maxsize=UNPACKED)(self._unpack)
         self._scalers: dict[str, set[str]] = defaultdict(set)
+        #: How often anything here became another.
+        self.changes = 0
 
     def put(self, body: Mapping[str, Any]) -> str | None:
         """Take an object's state; returns the key of the `ModelDeployment` that it concerns, None if it is not news."""
@@ -80,6 +82,7 @@ class World:
             packed=self._pack(slim),
         )
         self._kept[kind][name] = kept
+        self.changes += 1
         if kind == ROUTE_KIND:
             self._claims.put(slim)
         self._own(known, kept)
@@ -104,6 +107,7 @@ class World:
     def forget(self, kept: "Kept") -> str | None:
         """Forget an object that is not there any more; returns the key that it concerned."""
         del self._kept[kept.kind][kept.name]
+        self.changes += 1
         if kept.kind == ROUTE_KIND:
             self._claims.drop(*kept.name.split("/"))
         self._own(kept, None)
