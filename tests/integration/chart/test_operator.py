@@ -21,6 +21,8 @@ from tests.cluster.light import LightCluster
 from tests.fixtures.mlflow import MlflowServer, RegistryEditor, free_port, mlflow_server
 from tests.integration.chart.helm import NAMESPACE, RELEASE, Helm, only
 
+from tidegate.adapters.audit import STREAM
+
 MODEL = "iris"
 PATIENCE = 120.0
 
@@ -216,7 +218,13 @@ def replace_version(people: RegistryEditor, model: str, team: Team, log: Path) -
 def decided(log: Path) -> list[dict[str, Any]]:
     """The lines of decisions; every line of the operator's log is one JSON object."""
     lines = [json.loads(line) for line in log.read_text().splitlines()]
-    return [line for line in lines if line["event"] == "decided"]
+    return [line for line in lines if line.get("event") == "decided"]
+
+
+def audited(log: Path) -> list[dict[str, Any]]:
+    """The lines of the audit trail among them."""
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    return [line for line in lines if line.get("stream") == STREAM]
 
 
 @pytest.mark.parametrize("scoped", [False, True], ids=["cluster-wide", "namespaced"])
@@ -251,3 +259,6 @@ def test_a_version_and_its_successor_are_brought_up_under_the_charts_rights_and_
     assert len({line["decision"] for line in lines}) == len(lines) > 0
     assert {line["object"] for line in lines} == {f"{namespace}/{MODEL}"}
     assert "Superseded" in {line["reason"] for line in lines}
+    acts = [(line["act"], line["version"], line["sequence"]) for line in audited(log)]
+    assert acts == [("started", "1", 1), ("reverted", "1", 2), ("started", "2", 3)]
+    assert {line["decision"] for line in audited(log)} <= {line["decision"] for line in lines}
