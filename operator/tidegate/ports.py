@@ -211,8 +211,11 @@ class Cluster(Protocol):
         """Create; `Conflict` where an object of that name exists."""
         ...
 
-    async def delete(self, kind: str, namespace: str, name: str, *, uid: str) -> None:
-        """Delete that very object in the background; nothing happens where it is gone."""
+    async def delete(self, kind: str, namespace: str, name: str, *, uid: str, version: str | None = None) -> None:
+        """Delete that very object in the background; nothing happens where it is gone.
+
+        With its resourceVersion as `version` it is a compare-and-delete: `Conflict` where it was written since.
+        """
         ...
 
     async def apply_status(self, manifest: Manifest) -> Manifest:

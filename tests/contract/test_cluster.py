@@ -195,6 +195,23 @@ async def test_a_delete_takes_that_very_object_and_no_other(stage: Stage) -> Non
     await stage.cluster.delete("ConfigMap", stage.namespace, "box", uid=made["metadata"]["uid"])
 
 
+async def test_a_delete_of_a_form_that_is_past_conflicts_and_takes_nothing(stage: Stage) -> None:
+    made = (await stage.cluster.apply(config_map(stage.namespace, a="1")))["metadata"]
+    stage.edit("ConfigMap", "box", lambda body: body["data"].update(theirs="3"))
+    form = {"uid": made["uid"], "version": made["resourceVersion"]}
+    with pytest.raises(Conflict):
+        await stage.cluster.delete("ConfigMap", stage.namespace, "box", **form)
+    live = await stage.cluster.get("ConfigMap", stage.namespace, "box")
+    assert live is not None
+    form["version"] = live["metadata"]["resourceVersion"]
+    await stage.cluster.delete("ConfigMap", stage.namespace, "box", **form)
+    assert await stage.cluster.get("ConfigMap", stage.namespace, "box") is None
+    await stage.cluster.delete("ConfigMap", stage.namespace, "box", **form)
+    await stage.cluster.apply(config_map(stage.namespace, a="1"))
+    await stage.cluster.delete("ConfigMap", stage.namespace, "box", **form)
+    assert await stage.cluster.get("ConfigMap", stage.namespace, "box") is not None, "another object has the name"
+
+
 async def test_a_status_is_written_beside_a_spec_that_stays(stage: Stage) -> None:
     stage.put(model_deployment(stage.namespace))
     before = await stage.cluster.get("ModelDeployment", stage.namespace, "fraud")

@@ -156,13 +156,16 @@ class FakeCluster:
                 raise Conflict(f"{key} exists")
             return self._store(key, _content(manifest))
 
-    async def delete(self, kind: str, namespace: str, name: str, *, uid: str) -> None:
+    async def delete(self, kind: str, namespace: str, name: str, *, uid: str, version: str | None = None) -> None:
         key = (kind, namespace, name)
         with self._writing("delete", key):
             await asyncio.sleep(0)
             live = self._objects.get(key)
-            if live is not None and live["metadata"]["uid"] == uid:
-                self._drop(key)
+            if live is None or live["metadata"]["uid"] != uid:
+                return
+            if version is not None and live["metadata"]["resourceVersion"] != version:
+                raise Conflict(f"{key}: resourceVersion is not {version}")
+            self._drop(key)
 
     async def apply_status(self, manifest: Manifest) -> Manifest:
         key = _key(manifest)

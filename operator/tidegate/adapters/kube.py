@@ -7,7 +7,6 @@ into our fields is taken back, what we leave out goes, and the fields of others 
 import asyncio
 import json
 from collections.abc import AsyncIterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote
@@ -149,12 +148,23 @@ class KubeCluster:
         path = RESOURCES[manifest["kind"]].path(manifest["metadata"]["namespace"])
         return await self._request("POST", path, body=manifest, query=_CREATED, headers=_JSON)
 
-    async def delete(self, kind: str, namespace: str, name: str, *, uid: str) -> None:
-        """Delete that very object; its dependents go in the background. Nothing happens where it is gone."""
-        body = {"propagationPolicy": "Background", "preconditions": {"uid": uid}}
-        # After a conflict another object has the name: the one that was meant is gone.
-        with suppress(_Absent, Conflict):
+    async def delete(self, kind: str, namespace: str, name: str, *, uid: str, version: str | None = None) -> None:
+        """Delete that very object; its dependents go in the background. Nothing happens where it is gone.
+
+        Raises:
+            Conflict: it is not at `version` any more.
+        """
+        meant = {"uid": uid} | ({"resourceVersion": version} if version is not None else {})
+        body = {"propagationPolicy": "Background", "preconditions": meant}
+        try:
             await self._request("DELETE", RESOURCES[kind].path(namespace, name), body=body, headers=_JSON)
+        except _Absent:
+            return
+        except Conflict:
+            # Where another object has the name, the one that was meant is gone.
+            newest = await self.get(kind, namespace, name) if version is not None else None
+            if newest is not None and newest["metadata"]["uid"] == uid:
+                raise
 
     async def apply_status(self, manifest: Manifest) -> Manifest:
         """Server-side apply of the status subresource; a compare-and-set where the manifest has a resourceVersion.

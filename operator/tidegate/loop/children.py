@@ -118,8 +118,18 @@ class Children:
         self._settled.pop((kind, f"{meta['namespace']}/{meta['name']}"), None)
         if meta.get("deletionTimestamp") is not None:
             return
-        await self._cluster.delete(kind, meta["namespace"], meta["name"], uid=meta["uid"])
+        seen = {"uid": meta["uid"], "version": meta["resourceVersion"]}
+        try:
+            await self._cluster.delete(kind, meta["namespace"], meta["name"], **seen)
+        except Conflict:
+            # Somebody wrote it since: a status, or a leader that needs it again. Decided anew.
+            await self._reread(kind, body)
+            raise
         # Until a watch tells of it, a revision that is wanted again would be taken to have all that it needs.
+        await self._reread(kind, body)
+
+    async def _reread(self, kind: str, body: Manifest) -> None:
+        meta = body["metadata"]
         left = await self._cluster.get(kind, meta["namespace"], meta["name"])
         if left is None or left["metadata"]["uid"] != meta["uid"]:
             self._world.bury(body)

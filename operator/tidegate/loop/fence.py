@@ -64,10 +64,10 @@ class Fenced:
         self._fence.check()
         return await self._cluster.create(manifest)
 
-    async def delete(self, kind: str, namespace: str, name: str, *, uid: str) -> None:
+    async def delete(self, kind: str, namespace: str, name: str, *, uid: str, version: str | None = None) -> None:
         """See `Cluster.delete`."""
         self._fence.check()
-        await self._cluster.delete(kind, namespace, name, uid=uid)
+        await self._cluster.delete(kind, namespace, name, uid=uid, version=version)
 
     async def apply_status(self, manifest: Manifest) -> Manifest:
         """See `Cluster.apply_status`."""

@@ -54,9 +54,11 @@ class Line:
     async def create(self, manifest: Manifest) -> Manifest:
         return await self._write("create", manifest, lambda: self._cluster.create(manifest))
 
-    async def delete(self, kind: str, namespace: str, name: str, *, uid: str) -> None:
+    async def delete(self, kind: str, namespace: str, name: str, *, uid: str, version: str | None = None) -> None:
         meant = {"kind": kind, "metadata": {"namespace": namespace, "name": name}}
-        await self._write("delete", meant, lambda: self._cluster.delete(kind, namespace, name, uid=uid))
+        await self._write(
+            "delete", meant, lambda: self._cluster.delete(kind, namespace, name, uid=uid, version=version)
+        )
 
     async def apply_status(self, manifest: Manifest) -> Manifest:
         return await self._write("status", manifest, lambda: self._cluster.apply_status(manifest))

@@ -362,3 +362,22 @@ async def test_a_breach_after_a_take_over_is_judged_with_the_state_that_was_save
     pair.traffic.errors["2"] = 1.0
     look = await pair.reverted("2", 60)
     assert "2" in look.rejected
+
+
+async def test_a_leaders_late_first_apply_of_a_revision_that_nobody_knows_any_more_is_taken_away(pair: Pair) -> None:
+    """It was stopped right before the request, and another one decided meanwhile (ADR 9)."""
+    first, second = await pair.begun()
+    name = await pair.named(second)
+    bodies = [await pair.hands.read(kind, name) for kind in ("Deployment", "Service")]
+    late = [{**body, "metadata": _bare(body["metadata"])} for body in bodies if body is not None]
+    pair.point(first)
+    await pair.serves(first)
+    for manifest in late:
+        await pair.hand(pair.cluster.apply(manifest))
+    await pair.alone(first)
+    look = await pair.look()
+    assert (look.weights, look.named) == ({first: 100}, {first})
+
+
+def _bare(metadata: Manifest) -> Manifest:
+    return {key: metadata[key] for key in ("name", "namespace", "labels", "ownerReferences")}
