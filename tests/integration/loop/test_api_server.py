@@ -11,8 +11,10 @@ import pytest
 from tests.cluster.light import LightCluster
 from tests.fakes.cluster import crash_at
 from tests.fixtures.until import until
+from tests.integration.loop import test_approvals as approvals
 from tests.integration.loop import test_autoscaled as autoscaled
 from tests.integration.loop import test_memory as memory
+from tests.integration.loop import test_promotions as promotions
 from tests.integration.loop import test_way_back as way_back
 from tests.integration.loop.hands import RealHands, void
 from tests.integration.loop.stage import EPOCH, Stage
@@ -149,6 +151,27 @@ async def test_told_in_memory_and_true(story: Callable[[Stage], Awaitable[None]]
     # Watches of several kinds tell of things in no common order, so what holds between kinds is judged in memory.
     real.books.by_hand = True
     await story(real)
+
+
+async def test_people_approve_take_it_back_and_promote(real: RealStage) -> None:
+    """Words and promotions as the API server keeps them, with its own watches, statuses and times."""
+    real.books.by_hand = True
+    real.settings = real.settings.model_copy(update={"governance": True})
+    first, second = await approvals.at_the_step(real, hold="3s", onRevoke="Revert")
+    await real.hands.put(approvals.word(real, second, "Grant"))
+    await real.rolling_of(second, 25)
+    await real.hands.put(approvals.word(real, second, "Refuse", approver="bob"))
+    await real.until(lambda look: look.weights == {first: 100}, "everything back", 10)
+    look = await real.reverted(second)
+    assert look.rejected[second]["reason"] == "ApprovalRefused"
+    asked = await promotions.asks(real, "p", second, "None", "Staging")
+    await promotions.until(real, "p", "Done")
+    waits = await promotions.asks(real, "q", second)
+    await promotions.until(real, "q", "Pending")
+    await promotions.votes(real, asked, "bob")
+    await promotions.votes(real, waits, "bob")
+    await promotions.until(real, "q", "Done")
+    assert real.registry_writes == ["move", "move"]
 
 
 async def revisions_of(real: RealStage) -> dict[str, str]:

@@ -11,11 +11,13 @@ from tests.integration.loop.stage import NAME, FakeStage, Look, Stage
 from tidegate.core.notice import Happening
 from tidegate.ports import Manifest
 
-STEPS = [
-    {"weight": 5, "hold": "30s"},
-    {"weight": 25, "hold": "30s", "approval": True},
-    {"weight": 100, "hold": "30s"},
-]
+
+def steps(hold: str) -> list[dict[str, Any]]:
+    return [
+        {"weight": 5, "hold": hold},
+        {"weight": 25, "hold": hold, "approval": True},
+        {"weight": 100, "hold": hold},
+    ]
 
 
 @pytest.fixture
@@ -41,10 +43,10 @@ def waiting(look: Look) -> bool:
     return bool(look.condition("Ready").get("reason") == "WaitingForApproval")
 
 
-async def at_the_step(stage: Stage, **rollout: Any) -> tuple[str, str]:
+async def at_the_step(stage: Stage, *, hold: str = "30s", **rollout: Any) -> tuple[str, str]:
     """A first version serves, and a second waits at 5 % for somebody to approve 25 %."""
     first = await stage.serve()
-    await stage.respec(rollout={"steps": STEPS, **rollout})
+    await stage.respec(rollout={"steps": steps(hold), **rollout})
     second = stage.point()
     await stage.until(waiting, "waiting for approval")
     return first, second
@@ -112,7 +114,7 @@ async def test_a_revoked_approval_holds_otherwise_until_somebody_approves_again(
 async def test_where_nobody_vouches_for_approvers_none_is_heard(stage: Stage) -> None:
     stage.settings = stage.settings.model_copy(update={"governance": False})
     await stage.serve()
-    await stage.respec(rollout={"steps": STEPS})
+    await stage.respec(rollout={"steps": steps("30s")})
     second = stage.point()
     await stage.until(lambda look: look.reason("Stalled") == "GovernanceOff", "said so")
     await stage.hands.put(word(stage, second, "Grant"))
