@@ -5,8 +5,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
 MIB = 1024 * 1024
-#: Seconds of each role that are left out: what a process imports, caches and connects to when it begins.
-WARM_UP = 30.0
+#: What is left out of each role: what a process imports, caches and connects to when it begins. So many seconds, or
+#: that share of the time if it is more: an allocator's first minutes look like a leak.
+WARM_UP, WARM_SHARE = 30.0, 0.2
 #: Readings of a role that there must be after that, or nothing is said of it.
 LEAST = 30
 
@@ -68,7 +69,8 @@ def trends(vitals: Iterable[Vital]) -> Iterator[Trend]:
     for vital in sorted(vitals, key=lambda each: each.at):
         by_role.setdefault((vital.process, vital.leads), []).append(vital)
     for (process, leads), readings in by_role.items():
-        warm = [each for each in readings if each.at >= readings[0].at + WARM_UP]
+        begin, end = readings[0].at, readings[-1].at
+        warm = [each for each in readings if each.at >= begin + max(WARM_UP, WARM_SHARE * (end - begin))]
         if len(warm) < LEAST:
             continue
         third = len(warm) // 3

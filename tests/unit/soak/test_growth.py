@@ -50,6 +50,13 @@ def test_a_start_is_left_out_and_a_single_peak_is_no_growth() -> None:
     assert list(grown(trends(vitals(*peak)))) == []
 
 
+def test_the_longer_a_process_lives_the_longer_it_may_take_to_settle_but_not_to_grow() -> None:
+    settling = [(110 + min(n, 60) / 6) * MIB for n in range(300)]
+    assert list(grown(trends(vitals(*settling)))) == []
+    growing = [(110 + n / 20) * MIB for n in range(300)]
+    assert len(list(grown(trends(vitals(*growing))))) == 1
+
+
 def test_a_standby_that_begins_to_lead_is_compared_with_itself_in_that_role() -> None:
     before = vitals(*[90 * MIB] * (COLD + 45), leads=False)
     after = [type(each)(at=each.at + 1000, process="one", leads=True, values=each.values) for each in vitals(*STEADY)]

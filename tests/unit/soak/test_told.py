@@ -63,6 +63,15 @@ def test_a_soak_with_one_thing_wrong_fails_and_says_it(broken: str) -> None:
     assert document["passed"] is False
 
 
+def test_a_fault_of_the_first_half_has_to_come_and_one_that_was_pushed_over_the_end_need_not() -> None:
+    late = Misfortune(fault=Fault.GATEWAY, at=40, lasts=2)
+    assert replace(soak(), plan=replace(PLAN, misfortunes=(*PLAN.misfortunes, late))).failures() == []
+    early = replace(late, at=20)
+    assert replace(soak(), plan=replace(PLAN, misfortunes=(early,))).failures() == [
+        "never befell: gateway's control plane"
+    ]
+
+
 def test_another_sites_bad_version_excuses_nothing() -> None:
     failing = answer(T0 + 7, revision="m-v2-a", version="2", status=500)
     other = replace(bad(), site="small-1")
