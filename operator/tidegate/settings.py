@@ -78,6 +78,11 @@ class Settings(BaseSettings):
     pod_address: str = Field(
         default="", description="Address at which other replicas reach this one, to pass webhooks on to the leader."
     )
+    cluster_name: Annotated[str, Field(pattern=r"^[A-Za-z0-9-]{0,63}$")] = Field(
+        default="",
+        description="Name of this cluster in the tags that are written to the registry; empty: default. Clusters that "
+        "share a registry need different ones.",
+    )
     log_format: Literal["json", "console"] = Field(default="json", description="How log lines look.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least level logged.")
     audit: str = Field(

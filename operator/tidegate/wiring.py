@@ -62,6 +62,7 @@ from tidegate.loop.reverts import RevertLane
 from tidegate.loop.routes import Routes
 from tidegate.loop.standby import Standby
 from tidegate.loop.statuses import Statuses
+from tidegate.loop.tags import Recollections, TagWriter
 from tidegate.loop.telling import AlertLane
 from tidegate.loop.watchdog import Watchdog
 from tidegate.loop.words import LastWords
@@ -161,6 +162,10 @@ class Operator:
             terms=RetrainTerms(rejections=retraining.after, cool_down=retraining.cool_down),
             user=retraining.user,
         )
+        self.tags = TagWriter(
+            self.registries, cluster=settings.cluster_name, fence=self.fence, clock=clock, metrics=self.metrics
+        )
+        self.recollections = Recollections(self.registries, cluster=settings.cluster_name, changed=self.queue.add)
         self.evidence = EvidenceWatch(
             MeteredEvidence(evidence, self.metrics, source="pods"),
             MeteredPrometheus(self.prometheus, self.metrics),
@@ -181,6 +186,7 @@ class Operator:
             alerts=inbox,
             words=self.words,
             pointers=self.pointers,
+            recollections=self.recollections,
             governed=settings.governance,
             gates=self.gates,
         )
@@ -243,6 +249,7 @@ class Operator:
             queue=self.queue,
             metrics=self.metrics,
             pointers=self.pointers,
+            tags=self.tags,
         )
         self.workers = Workers(
             queue=self.queue, reconciler=self.reconciler, metrics=self.metrics, count=settings.workers
@@ -327,6 +334,8 @@ class Operator:
                 group.create_task(self.pointers.run())
                 group.create_task(self.promotions.run())
                 group.create_task(self.retrainings.run())
+                group.create_task(self.tags.run())
+                group.create_task(self.recollections.run())
                 group.create_task(self.workers.run())
                 if self.polled is not None:
                     group.create_task(self.polled.run())

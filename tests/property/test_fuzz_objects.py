@@ -23,7 +23,7 @@ from tidegate.core.frozen import freeze
 from tidegate.core.httproute import reweighted, route
 from tidegate.core.labels import KIND, RECORD, ROUTE_KIND
 from tidegate.core.manifests import revision_objects
-from tidegate.core.observed import Judgement
+from tidegate.core.observed import Judgement, Memory
 from tidegate.core.plan import Plan
 from tidegate.core.presets import PresetConfig
 from tidegate.core.reasons import Reason
@@ -80,10 +80,17 @@ class Registry:
 
 
 class Pointers:
-    """A queue of nothing."""
+    """A queue of nothing, and a registry that remembers nothing."""
 
     def errand(self, _: str) -> None:
         """Nothing is written to a registry here."""
+
+    def memory(self, *_: Any) -> Memory:
+        """Nothing."""
+        return Memory()
+
+    def forget(self, _: str) -> None:
+        """Nothing is known of it."""
 
 
 class Evidence:
@@ -176,6 +183,7 @@ def observed(bodies: list[dict[str, Any]], *, said: Judgement | Unavailable = NO
         words=LastWords(None, print),
         pointers=pointers,
         gates=gates,
+        recollections=pointers,
     )
     snapshot = observer.snapshot(KEY)
     assert snapshot is not None

@@ -66,6 +66,7 @@ def _plan(metadata: Metadata, spec: Spec) -> Plan:
         model=spec.model.name,
         pointer=_pointer(spec.model),
         candidate=_candidate(spec.model.candidate),
+        write_back=spec.model.write_back == "Tags",
         registry=_registry(metadata, spec.model),
         registry_secret=access.secret_ref.name if (access := spec.model.registry) and access.secret_ref else None,
         serving=_serving(spec),

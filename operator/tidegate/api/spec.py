@@ -175,6 +175,9 @@ class Model(Wire):
     candidate: Candidate | None = None
     """A second pointer, whose version is tried while the first one's serves. A finished rollout moves the first pointer
     in the registry: the alias is set and the candidate's removed, or the stage changed and the old version archived."""
+    write_back: Literal["Tags", "None"] = "Tags"
+    """What is written to the registry of a version besides the pointers: tags that say what became of it here, or
+    nothing."""
     registry: RegistryAccess | None = None
     """Which registry is asked; absent: the operator's own, and the pods get no credentials."""
 

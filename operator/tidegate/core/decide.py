@@ -26,6 +26,7 @@ from tidegate.core.record import Record, Rollout
 from tidegate.core.retire import retire
 from tidegate.core.revert import filed, reverting
 from tidegate.core.revision import wished_revision
+from tidegate.core.tags import recall
 
 
 def deleting(s: Situation) -> Decision | None:
@@ -140,6 +141,7 @@ RULES: tuple[Rule, ...] = (
     rejected,
     parked,
     resting,
+    recall,
     barred,
     begin,
     hastened,

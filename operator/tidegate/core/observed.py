@@ -119,10 +119,19 @@ class Errand:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Memory:
+    """What the registry's tags say of an object that has no record: what was stable, and what was rejected and why."""
+
+    stable: VersionId | None = None
+    rejected: tuple[tuple[VersionId, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Observed:
     """One snapshot. `now` is seconds since the epoch by a clock that never jumps while the process lives.
 
     `wanted` is what the first pointer names, `candidate` what the second one does, None where the plan has none.
+    `memory` is what the registry's tags say, None where that does not matter.
 
     `condemned` is a verdict on the attempt under way that the route could not take and that was saved elsewhere.
     `diverted` are the revisions whose Service selects another's pods, with that other one's name. `approvals` are
@@ -146,6 +155,7 @@ class Observed:
     alerts: Alerts = Alerts()
     candidate: VersionId | Unavailable | None = None
     errand: Errand | None = None
+    memory: Memory | Unavailable | None = None
     approvals: Mapping[str, tuple[Approval, ...]] = field(default_factory=dict)
     governed: bool = True
     registry: str | None = None

@@ -159,6 +159,7 @@ class Plan:
     queries: tuple[QueryGuard, ...] = ()
     alerts: AlertGuard = AlertGuard()
     candidate: Candidate | None = None
+    write_back: bool = True
     revoke_reverts: bool = False
     registry: str | None = None
     gates: Gates = NO_GATES

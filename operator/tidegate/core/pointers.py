@@ -39,7 +39,27 @@ def first_pointer(plan: Plan, record: Record, seen: Observed) -> VersionId | Una
     return pending.version if waits else seen.wanted
 
 
+def _recalled_first(plan: Plan, record: Record, wanted: VersionId | Unavailable) -> VersionId | Unavailable:
+    """What is deployed first where nothing serves: what the registry remembers as stable, and then what is asked for.
+
+    One that does not get up makes way for what is asked for, unless that was rejected.
+    """
+    known = record.recalled
+    if known is None or record.stable is not None or known.model != plan.model or isinstance(wanted, Unavailable):
+        return wanted
+    rejected = {entry.revision.version for entry in record.rejected}
+    parked = {entry.revision.version for entry in record.parked}
+    if known in rejected or (known in parked and wanted not in rejected):
+        return wanted
+    return known
+
+
 def asked_for(plan: Plan, record: Record, seen: Observed) -> VersionId | Unavailable:
+    """The version that is to be brought up next: where nothing serves, first what is remembered as stable."""
+    return _recalled_first(plan, record, _pointed(plan, record, seen))
+
+
+def _pointed(plan: Plan, record: Record, seen: Observed) -> VersionId | Unavailable:
     """The version that both pointers together ask for.
 
     The first one goes first. Where it is satisfied, the candidate is asked for unless it was rejected.
@@ -99,7 +119,9 @@ def _still(plan: Plan, intent: Intent, seen: Observed) -> bool:
 def promoting(s: Situation, record: Record, canary: Revision) -> Record:
     """The record of a finished rollout with the intent to move the first pointer, where it names another version."""
     named = s.seen.wanted
-    if s.plan.candidate is None or record.promotion is not None or canary.version == named:
+    known = canary.version in (named, record.recalled)
+    record = replace(record, recalled=None)
+    if s.plan.candidate is None or record.promotion is not None or known:
         return record
     intent = Promotion(
         version=canary.version,

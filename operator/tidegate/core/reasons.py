@@ -34,6 +34,7 @@ class Reason(StrEnum):
     POINTER_PENDING = "PointerPending"
     POINTER_MOVED = "PointerMoved"
     NO_CANDIDATE = "NoCandidate"
+    RECALLED = "Recalled"
     # reverts that reject
     ALERT_FIRING = "AlertFiring"
     GUARD_BREACHED = "GuardBreached"
@@ -144,6 +145,9 @@ MEANING: Mapping[Reason, str] = {
     Reason.POINTER_MOVED: "The registry's pointers are as the end of the rollout wants them, or a person moved them "
     "elsewhere meanwhile, which is asked for then.",
     Reason.NO_CANDIDATE: "The candidate pointer names no version, or the one that serves.",
+    Reason.RECALLED: "Nothing is known of the object here (a new cluster, or it was made anew), and the registry's "
+    "tags say what was stable and what was rejected: the first is deployed first, the others are not tried again by "
+    "themselves.",
     Reason.ALERT_FIRING: "An alert of the object began while the canary had traffic. Rejected: not tried again by "
     "itself. Mend the model and register a new version, or set the annotation `tidegate.dev/retry`.",
     Reason.GUARD_BREACHED: "A guard's limit was exceeded. Rejected: not tried again by itself. Mend the model and "

@@ -210,6 +210,7 @@ class Record:
     stable's least until its autoscaler knows the load that came back with the end of that (`core/autoscaling.py`).
     `journal` is for the audit trail alone: no rule reads it. `tried` is the version whose promotion is over and that
     the candidate pointer named all the same: it is not tried again before that pointer has named something else.
+    `recalled` is what the registry's tags call stable, where nothing else was known.
     """
 
     stable: Revision | None = None
@@ -227,6 +228,7 @@ class Record:
     promotion: Promotion | None = None
     discards: tuple[Discard, ...] = ()
     tried: VersionId | None = None
+    recalled: VersionId | None = None
 
     def intents(self) -> tuple[Intent, ...]:
         """What is to be written to the registry, in this order."""

@@ -16,12 +16,13 @@ from tidegate.core.frozen import CONTROLLER_REVISION, frozen_from
 from tidegate.core.httproute import route as route_manifest
 from tidegate.core.labels import ACTIONS, APPROVAL_KIND, DISMISS, GROUP, KIND, RECORD, ROUTE_KIND, revision_label
 from tidegate.core.manifests import Known
-from tidegate.core.observed import Alerts, Observed
+from tidegate.core.observed import Alerts, Memory, Observed
 from tidegate.core.ownership import owned_by
 from tidegate.core.plan import Plan, Pointer, Runtime
 from tidegate.core.presets import DIGEST_KEY, PresetConfig, preset_version
 from tidegate.core.reasons import Reason
 from tidegate.core.record import Approval, Record, Verdict
+from tidegate.core.tags import blank
 from tidegate.core.values import ObjectRef, Unavailable, VersionId
 from tidegate.errors import InvalidSpec, UnreadableRecord
 from tidegate.loop.alerts import AlertInbox
@@ -30,6 +31,7 @@ from tidegate.loop.gates import GateWatch
 from tidegate.loop.pointers import PointerSaga
 from tidegate.loop.registries import Registries
 from tidegate.loop.registry import NOT_ASKED
+from tidegate.loop.tags import Recollections
 from tidegate.loop.words import LastWords
 from tidegate.loop.world import World
 from tidegate.ports import Clock, Manifest
@@ -81,10 +83,12 @@ class Observer:
         words: LastWords,
         pointers: PointerSaga,
         gates: GateWatch,
+        recollections: Recollections,
         governed: bool = False,
     ) -> None:
         self._pointers = pointers
         self._gates = gates
+        self._recollections = recollections
         self._world = world
         self._governed = governed
         self._words = words
@@ -118,6 +122,7 @@ class Observer:
             wanted=self._wanted(key, plan),
             candidate=self._candidate(key, plan),
             errand=self._pointers.errand(key),
+            memory=self._memory(plan, ref, record) if unreadable is None else None,
             route=route_facts(route, record) if route is not None else None,
             record=record,
             revisions=self._revisions(key, plan),
@@ -161,6 +166,7 @@ class Observer:
         """The object is gone."""
         self._plans.pop(key, None)
         self._alerts.forget(key)
+        self._recollections.forget(key)
 
     def _plan(self, key: str, body: Manifest) -> Plan | InvalidSpec:
         state = f"{body['metadata']['uid']}/{body['metadata']['resourceVersion']}"
@@ -211,6 +217,13 @@ class Observer:
         if isinstance(plan, InvalidSpec) or plan.candidate is None:
             return None
         return self._resolved(key, plan, plan.candidate.pointer)
+
+    def _memory(self, plan: Plan | InvalidSpec, ref: ObjectRef, record: Record) -> Memory | Unavailable | None:
+        """What the registry remembers of an object that is known nowhere else."""
+        if isinstance(plan, InvalidSpec) or not plan.write_back or not blank(record):
+            self._recollections.forget(ref.key)
+            return None
+        return self._recollections.memory(ref, plan)
 
     def _resolved(self, key: str, plan: Plan, pointer: Pointer) -> VersionId | Unavailable:
         poll = self._registries.of(key, plan.registry)

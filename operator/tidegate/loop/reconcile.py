@@ -36,6 +36,7 @@ from tidegate.loop.queue import WorkQueue
 from tidegate.loop.reverts import RevertLane
 from tidegate.loop.routes import Routes
 from tidegate.loop.statuses import Statuses
+from tidegate.loop.tags import TagWriter
 from tidegate.telemetry import Metrics
 
 _log = structlog.get_logger("tidegate")
@@ -65,8 +66,10 @@ class Reconciler:
         queue: WorkQueue,
         metrics: Metrics,
         pointers: PointerSaga,
+        tags: TagWriter,
     ) -> None:
         self._pointers = pointers
+        self._tags = tags
         self._observer = observer
         self._children = children
         self._routes = routes
@@ -131,6 +134,7 @@ class Reconciler:
         if failed is None:
             # What the record says of the registry is on the route by now.
             self._pointers.follow(snapshot.key, decision.record.intents())
+            self._tags.follow(snapshot.ref, plan, decision.record)
             self._wake(snapshot, decision)
 
     def _audited(self, snapshot: Snapshot) -> int | None:
@@ -224,6 +228,7 @@ class Reconciler:
         self._agreed.pop(key, None)
         self._observer.forget(key)
         self._pointers.forget(key)
+        self._tags.forget(key)
         self._follower.forget(key)
         self._statuses.forget(key)
         self._queue.forget(key)

@@ -39,6 +39,7 @@ EVERYTHING: Mapping[str, Any] = {
     "webhooks.tls.existingSecret": "tidegate-tls",
     "webhooks.tls.port": 9443,
     "webhooks.from": [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "mlflow"}}}],
+    "registry.clusterName": "prod-eu",
     "prometheus.url": "https://prometheus.example.com",
     "prometheus.existingSecret": "prometheus-reader",
     "prometheus.ca": True,

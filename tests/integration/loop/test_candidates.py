@@ -10,10 +10,12 @@ from tidegate.core.reasons import Reason
 from tidegate.core.registered import RegisteredModel
 from tidegate.core.values import Unavailable
 
-ALIASES = {"name": MODEL, "alias": "champion", "candidate": {"alias": "challenger"}}
-STAGES = {"name": MODEL, "stage": "Production", "candidate": {"stage": "Staging"}}
-LEFT = {"name": MODEL, "alias": "champion", "candidate": {"stage": "Staging"}}
-MIXED = {"name": MODEL, "stage": "Production", "candidate": {"alias": "challenger"}}
+#: Tags have their own stories (test_write_back.py).
+QUIET = {"name": MODEL, "writeBack": "None"}
+ALIASES = {**QUIET, "alias": "champion", "candidate": {"alias": "challenger"}}
+STAGES = {**QUIET, "stage": "Production", "candidate": {"stage": "Staging"}}
+LEFT = {**QUIET, "alias": "champion", "candidate": {"stage": "Staging"}}
+MIXED = {**QUIET, "stage": "Production", "candidate": {"alias": "challenger"}}
 MODELS = {"aliases": ALIASES, "stages": STAGES, "mixed": MIXED, "left": LEFT}
 #: Two steps, so that many of these stories are quick.
 SHORT = {"weights": [20, 100], "hold": "5s"}

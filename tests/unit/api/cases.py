@@ -47,6 +47,7 @@ RIGHT = (
     right("an alias that only begins like a version", {"model": {"alias": "v2-rc"}}),
     right("a registry of the namespace", {"model": {"registry": {"name": "team"}}}),
     right("credentials for the pods", {"model": {"registry": {"secretRef": {"name": "mlflow"}}}}),
+    right("nothing written to the registry", {"model": {"writeBack": "None"}}),
     right("straight to 100", _weights(100)),
     right("sixteen weights", _weights(*range(1, 16), 100)),
     right("a hold for the default weights", {"rollout": {"hold": "90s"}}),

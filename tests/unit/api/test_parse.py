@@ -312,3 +312,8 @@ def test_a_candidate_is_a_second_pointer() -> None:
     pointer = Pointer(kind=PointerKind.ALIAS, value="challenger")
     assert asked.candidate == Candidate(pointer=pointer, discard=True)
     assert _plan().candidate is None
+
+
+def test_tags_are_written_back_unless_nobody_wants_them() -> None:
+    assert _plan().write_back
+    assert not _plan(model={"writeBack": "None"}).write_back

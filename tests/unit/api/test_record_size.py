@@ -99,6 +99,8 @@ def test_a_full_record_fits_and_survives() -> None:
             candidate=Pointer(kind=PointerKind.ALIAS, value="b" * 255),
             at=make.NOW,
         ),
+        tried=_revision(8).version,
+        recalled=_revision(9).version,
         discards=tuple(
             Discard(
                 version=_revision(n).version, candidate=Pointer(kind=PointerKind.ALIAS, value="b" * 255), at=make.NOW

@@ -1,0 +1,164 @@
+"""What became of each version is written to the registry, and a cluster that knows nothing learns from it."""
+
+import asyncio
+
+import pytest
+from tests.fakes.cluster import Crash, Phase
+from tests.integration.loop.stage import MODEL, FakeStage, Stage
+
+from tidegate.core.reasons import Reason
+from tidegate.core.values import Unavailable
+
+PREFIX = "tidegate.default.ml.fraud"
+SHORT = {"weights": [20, 100], "hold": "5s"}
+AWAY = Unavailable(reason=Reason.REGISTRY_UNREACHABLE, message="no answer")
+
+
+def told(stage: Stage, version: str, prefix: str = PREFIX) -> tuple[str | None, str | None, str | None]:
+    """State, weight and the first word of the reason that the tags say."""
+    tags = stage.registry.tags(MODEL, version)
+    reason = tags.get(f"{prefix}.reason")
+    return tags.get(f"{prefix}.state"), tags.get(f"{prefix}.weight"), reason and reason.partition(":")[0]
+
+
+async def says(stage: Stage, version: str, *expected: str, prefix: str = PREFIX) -> None:
+    """The tags come to say this."""
+    end = asyncio.get_running_loop().time() + 300
+    while told(stage, version, prefix) != expected:
+        assert asyncio.get_running_loop().time() < end, told(stage, version)
+        await asyncio.sleep(0.1)
+
+
+async def test_tags_follow_a_rollout_and_then_rest(stage: Stage) -> None:
+    first = await stage.serve(stage.manifest(rollout=SHORT))
+    await says(stage, first, "stable", "100", "Promoted")
+    second = stage.point()
+    await says(stage, second, "canary", "20", "Advancing")
+    await says(stage, first, "stable", "80", "Promoted")
+    await stage.serves(second)
+    await says(stage, second, "stable", "100", "Promoted")
+    await says(stage, first, "retired", "0", "Superseded")
+    assert stage.registry.tags(MODEL, second)[f"{PREFIX}.at"].endswith("Z")
+    await asyncio.sleep(30)
+    writes, passes = len(stage.registry_writes), len(stage.writes)
+    await asyncio.sleep(600)
+    assert (len(stage.registry_writes), len(stage.writes)) == (writes, passes)
+    await stage.quiet()
+
+
+async def test_who_wants_no_tags_gets_none(stage: Stage) -> None:
+    model = {"name": MODEL, "alias": "champion", "writeBack": "None"}
+    await stage.serve(stage.manifest(model=model, rollout=SHORT))
+    await stage.serves(stage.point())
+    assert stage.registry_writes == []
+
+
+async def test_a_registry_that_takes_no_writes_delays_no_revert_and_hears_of_it_later(stage: Stage) -> None:
+    stage.traffic.rate = 100.0
+    first = await stage.serve(stage.manifest(rollout=SHORT))
+    stage.registry.writer.before = lambda _: AWAY
+    second = stage.point()
+    stage.traffic.errors[second] = 1.0
+    await stage.until(lambda look: second in look.rejected and look.named == {first}, "rejected")
+    assert told(stage, second) == (None, None, None)
+    stage.registry.writer.before = lambda _: None
+    await says(stage, second, "rejected", "0", "GuardBreached")
+    await says(stage, first, "stable", "100", "Promoted")
+
+
+async def test_an_account_that_may_not_write_is_not_told_over_and_over(stage: Stage) -> None:
+    tries: list[object] = []
+    refused = Unavailable(reason=Reason.REGISTRY_FORBIDDEN, message="grant EDIT")
+    stage.registry.writer.before = lambda write: tries.append(write) or refused
+    first = await stage.serve(stage.manifest(rollout=SHORT))
+    await stage.serves(first)
+    await asyncio.sleep(600)
+    assert len(tries) < 5
+
+
+@pytest.mark.parametrize("number", [1, 3, 5, 8, 9, 11])
+async def test_killed_at_any_tag_the_next_life_writes_the_rest(number: int) -> None:
+    stage = FakeStage()
+    stage.restarting(3.0)
+
+    def fault(written: int, phase: Phase) -> None:
+        if (written, phase) == (number, "after" if number % 2 else "before"):
+            raise Crash(str(number))
+
+    stage.registry_faults.append(fault)
+    await stage.open()
+    try:
+        first = await stage.serve(stage.manifest(rollout=SHORT))
+        await says(stage, first, "stable", "100", "Promoted")
+        second = stage.point()
+        await stage.serves(second)
+        await says(stage, second, "stable", "100", "Promoted")
+        await says(stage, first, "retired", "0", "Superseded")
+        assert stage.lives == 2
+    finally:
+        await stage.close()
+
+
+async def rebuilt(stage: Stage, **spec: object) -> None:
+    """The object, its route and all that is in the cluster are lost; the registry stays."""
+    await asyncio.sleep(10)
+    await stage.vanish()
+    await asyncio.sleep(10)
+    await stage.kill()
+    stage.books.changes.clear()
+    await stage.apply(stage.manifest(rollout=SHORT, **spec))
+    stage.start()
+
+
+async def test_on_a_rebuilt_cluster_a_rejected_version_is_not_deployed_and_what_was_stable_is(stage: Stage) -> None:
+    stage.traffic.rate = 100.0
+    first = await stage.serve(stage.manifest(rollout=SHORT))
+    second = stage.point()
+    stage.traffic.errors[second] = 1.0
+    await stage.until(lambda look: second in look.rejected and look.named == {first}, "rejected")
+    await says(stage, second, "rejected", "0", "GuardBreached")
+    await rebuilt(stage)
+    look = await stage.until(lambda look: look.reason("Stalled") == "GuardBreached", "said")
+    assert look.weights == {first: 100}
+    assert f"version {first} serves" in look.condition("Stalled")["message"]
+    assert stage.books.raises(second) == []
+    assert stage.registry_writes
+    stage.traffic.errors.clear()
+    await stage.annotate("retry", f"{second}/1")
+    await stage.serves(second)
+    assert stage.books.raises(second) == [20, 100]
+    await says(stage, second, "stable", "100", "Promoted")
+
+
+async def test_on_a_cluster_rebuilt_in_mid_rollout_the_new_version_takes_its_steps_again(stage: Stage) -> None:
+    first = await stage.serve(stage.manifest(rollout={"weights": [20, 100], "hold": "900s"}))
+    await says(stage, first, "stable", "100", "Promoted")
+    second = await stage.rolling(20)
+    await says(stage, second, "canary", "20", "Advancing")
+    await rebuilt(stage)
+    await stage.until(lambda look: look.weights == {first: 100}, "what was stable comes first")
+    await stage.serves(second)
+    assert stage.books.raises(second) == [20, 100]
+
+
+async def test_what_was_stable_and_does_not_get_up_makes_way(stage: Stage) -> None:
+    first = await stage.serve(stage.manifest(rollout=SHORT))
+    await says(stage, first, "stable", "100", "Promoted")
+    await asyncio.sleep(10)
+    await stage.vanish()
+    await asyncio.sleep(10)
+    second = stage.point()
+    await stage.kubelet.mood(first, "never")
+    await stage.apply(stage.manifest(rollout={**SHORT, "progressDeadline": "60s"}))
+    await stage.serves(second)
+
+
+async def test_with_another_name_for_the_cluster_there_is_another_memory(stage: Stage) -> None:
+    first = await stage.serve(stage.manifest(rollout=SHORT))
+    await says(stage, first, "stable", "100", "Promoted")
+    stage.settings = stage.settings.model_copy(update={"cluster_name": "blue"})
+    second = stage.point()
+    await rebuilt(stage)
+    await stage.serves(second)
+    await says(stage, second, "stable", "100", "Promoted", prefix="tidegate.blue.ml.fraud")
+    assert stage.books.raises(first) == []
