@@ -211,7 +211,7 @@ class Run:
         for child in children:
             os.kill(int(child), signal.Signals[f"SIG{signal_name}"])
             if signal_name == "STOP":
-                _await_stopped(int(child))
+                await_stopped(int(child))
         if signal_name == "CONT":
             # nsenter stops itself when its child is stopped, and would never see it end.
             os.kill(wrapper, signal.SIGCONT)
@@ -262,8 +262,8 @@ def _new_id() -> str:
             return name
 
 
-def _await_stopped(pid: int, seconds: float = 10.0) -> None:
-    """Its threads stop one by one, and one that still runs may answer a request."""
+def await_stopped(pid: int, seconds: float = 10.0) -> None:
+    """Wait after SIGSTOP: a process's threads stop one by one, and one that still runs may answer a request."""
     end = time.monotonic() + seconds
     while any(_state(thread) != "T" for thread in Path(f"/proc/{pid}/task").iterdir()):
         if time.monotonic() > end:

@@ -30,6 +30,7 @@ from urllib.parse import urlsplit
 from tests.cluster import debian
 from tests.cluster.access import Access
 from tests.cluster.progress import Progress
+from tests.cluster.sandbox import await_stopped
 from tests.driver.platform import wait_for
 
 NAMESPACE = "monitoring"
@@ -91,6 +92,8 @@ class Server:
         """Send it a signal: HUP reads its configuration anew, STOP makes it hang until CONT."""
         if self._process is not None:
             self._process.send_signal(name)
+            if name is signal.SIGSTOP:
+                await_stopped(self._process.pid)
 
     def kill(self) -> None:
         """SIGKILL."""

@@ -110,9 +110,11 @@ class ScaledWorld(World):
     def _at_rest(self, before: Record, after: Record) -> str | None:
         if after.stable is None or after.rollout is not None or self.ended is None:
             return None
-        least, over = self._least(after, after.stable), self.now - self.ended >= MEMORY
+        # As the record has it: a route that was denied for a while is written later, and a version may fail its gates.
+        since = self.now - (before.history[-1].ended if before.history else self.ended)
+        least, over = self._least(after, after.stable), since >= MEMORY
         if least < self.had and not over:
-            return f"stable may shrink to {least} of {self.had} {self.now - self.ended}s after a rollout"
+            return f"stable may shrink to {least} of {self.had} {since}s after a rollout"
         written = before == after and self.route is not None and self.taken_by is None and not after.retiring
         return (
             f"stable may not shrink to {LEAST} any more, but to {least}" if over and written and least > LEAST else None

@@ -154,7 +154,7 @@ def test_a_controller_revision_of_another_kind_of_thing_is_none_of_ours(data: An
 
 def test_a_controller_revision_with_an_unknown_runtime_is_none_of_ours() -> None:
     manifest = frozen(freeze(plan(), ONE, CONFIG), REF)
-    manifest["data"]["runtime"] = "triton"
+    manifest["data"]["runtime"] = "seldon"
     assert frozen_from(manifest) is None
 
 
