@@ -8,6 +8,9 @@ from tests.e2e.clean import SLACK, starts_on
 from tests.e2e.site import Site
 from tests.e2e.together import Stories
 
+#: Seconds from the cause to the last request on the canary. The budget is a benchmark's; this is a busy machine's.
+LATE = 6.0
+
 
 def test_a_denied_route_keeps_no_bad_version_in_traffic(together: Stories) -> None:
     together(denied_while_the_canary_turns_bad, denied_while_a_person_aborts)
@@ -44,7 +47,7 @@ def denied_while_the_canary_turns_bad(site: Site) -> None:
         answers = list(traffic.answers())
     assert trail.weights(bad) == [25, 0]
     assert starts_on(answers, revision)[-1] == last, "the version came back into traffic"
-    assert last - turned < 6
+    assert last - turned < LATE
     assert unclean(answers, bad=[revision]) == [], tally(answers)
 
 
@@ -61,8 +64,11 @@ def denied_while_a_person_aborts(site: Site) -> None:
             site.annotate("abort", f"{second}/1")
             told = time.time()
             site.wait(lambda look: look.condition("Ready").get("reason") == "RouteDiverted", what="diverted")
+            said = time.time()
             site.steady(traffic, 150)
-            assert starts_on(traffic.answers(), revision)[-1] < told + SLACK
+            last = starts_on(traffic.answers(), revision)[-1]
+            assert last < said + SLACK
+            assert last - told < LATE
         look = site.wait(lambda look: look.weights == {first: 100}, what="the route names it no more")
         assert look.rejected[second]["reason"] == "Aborted"
         site.steady(traffic, 60)

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"net/http"
 	"os"
@@ -12,7 +13,7 @@ import (
 
 // Behaviour says how the server answers. The zero value answers everything at once and well.
 type Behaviour struct {
-	// ErrorRate is the share of requests (0 to 1) answered with Status.
+	// ErrorRate is the share of requests (0 to 1) answered with Status, evenly spread: 0.01 is every hundredth.
 	ErrorRate float64 `json:"error_rate"`
 	// Status is the code of the failing answers; 500 if absent.
 	Status int `json:"status"`
@@ -50,8 +51,13 @@ func (b Behaviour) validate() error {
 	return nil
 }
 
+var judged atomic.Uint64
+
+// fails tells whether the present request is one of the share that fails. Chance would have a run in some hundreds
+// without any, or with so many that a test of them rightly objects.
 func (b Behaviour) fails() bool {
-	return rand.Float64() < b.ErrorRate
+	number := float64(judged.Add(1))
+	return math.Floor(number*b.ErrorRate) > math.Floor((number-1)*b.ErrorRate)
 }
 
 func (b Behaviour) delay() time.Duration {
