@@ -89,7 +89,8 @@ class ScaledWorld(World):
             self.had = self.sizes.get(record.stable.name, 0) if record.stable is not None else 0
             self.ended = None
         if before.rollout is not None and record.rollout is None:
-            self.ended = self.now
+            # As the record has it: where the route was denied for a while, it is written later than it ended.
+            self.ended = record.history[-1].ended if record.history else self.now
 
     def _wrong(self, decision: Decision) -> str | None:
         """What is wrong with the sizes that a decision asks for."""
@@ -110,10 +111,11 @@ class ScaledWorld(World):
     def _at_rest(self, before: Record, after: Record) -> str | None:
         if after.stable is None or after.rollout is not None or self.ended is None:
             return None
-        # As the record has it: a route that was denied for a while is written later, and a version may fail its gates.
-        since = self.now - (before.history[-1].ended if before.history else self.ended)
-        least, over = self._least(after, after.stable), since >= MEMORY
-        if least < self.had and not over:
+        # A version that failed its gates since is in the history, too, and puts the release off.
+        since = self.now - self.ended
+        last = self.now - max(self.ended, *(past.ended for past in before.history))
+        least, over = self._least(after, after.stable), last >= MEMORY
+        if least < self.had and since < MEMORY:
             return f"stable may shrink to {least} of {self.had} {since}s after a rollout"
         written = before == after and self.route is not None and self.taken_by is None and not after.retiring
         return (
