@@ -8,7 +8,7 @@ from typing import Any, Protocol
 from tidegate.core.audit import AuditEvent
 from tidegate.core.election import Lease
 from tidegate.core.evidence import Reading, Unreadable
-from tidegate.core.gates import VersionDetails
+from tidegate.core.gates import VersionDetails, Wants
 from tidegate.core.notice import Happening, Notice
 from tidegate.core.plan import MetricsFormat, Pointer, Runtime
 from tidegate.core.registered import RegisteredModel, RegisteredVersion
@@ -72,8 +72,11 @@ class Registry(Protocol):
         """Read what each (model, pointer) names now, in as few requests as it takes."""
         ...
 
-    async def describe(self, version: VersionId) -> VersionDetails | Unavailable:
-        """What the registry tells of a version beyond its number. Read now, as it may have changed since."""
+    async def describe(self, version: VersionId, wants: Wants) -> VersionDetails | Unavailable:
+        """What the registry tells of a version beyond its number. Read now, as it may have changed since.
+
+        Of a version without a file MLmodel nothing is told where that is wanted.
+        """
         ...
 
     async def close(self) -> None:

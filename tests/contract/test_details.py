@@ -9,13 +9,15 @@ from tests.fakes.registry import FakeRegistry
 from tests.fixtures.mlflow import MlflowServer, RegistryEditor, mlflow_server
 
 from tidegate.adapters.mlflow import MlflowRegistry
-from tidegate.core.gates import VersionDetails
+from tidegate.core.gates import ModelFile, VersionDetails, Wants
 from tidegate.core.plan import Pointer, PointerKind
 from tidegate.core.reasons import Reason
+from tidegate.core.signatures import Signature
 from tidegate.core.values import Unavailable, VersionId
 from tidegate.ports import Login, Registry
 
 _NUMBERS = itertools.count(1)
+TAGS, ALL = Wants(), Wants(run=True, model=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,8 +33,8 @@ class Subject:
         assert isinstance(found, VersionId), found
         return found
 
-    async def told(self, model: str, number: str) -> VersionDetails:
-        told = await self.registry.describe(await self.version(model, number))
+    async def told(self, model: str, number: str, wants: Wants = ALL) -> VersionDetails:
+        told = await self.registry.describe(await self.version(model, number), wants)
         assert isinstance(told, VersionDetails), told
         return told
 
@@ -65,14 +67,14 @@ async def test_tags_are_told_as_they_are_now(subject: Subject, name: str) -> Non
     subject.edit.register(name)
     subject.edit.add_version(name)
     subject.edit.add_version(name)
-    assert (await subject.told(name, "1")).tags == {}
+    assert (await subject.told(name, "1", TAGS)).tags == {}
     subject.edit.set_tag(name, "1", "validation_status", "pending")
     subject.edit.set_tag(name, "1", "team/owner", "fraud: «eu»")
-    assert (await subject.told(name, "1")).tags == {"validation_status": "pending", "team/owner": "fraud: «eu»"}
+    assert (await subject.told(name, "1", TAGS)).tags == {"validation_status": "pending", "team/owner": "fraud: «eu»"}
     subject.edit.set_tag(name, "1", "validation_status", "approved")
     subject.edit.drop_tag(name, "1", "team/owner")
-    assert (await subject.told(name, "1")).tags == {"validation_status": "approved"}
-    assert (await subject.told(name, "2")).tags == {}
+    assert (await subject.told(name, "1", TAGS)).tags == {"validation_status": "approved"}
+    assert (await subject.told(name, "2", TAGS)).tags == {}
 
 
 async def test_a_version_that_is_gone_is_told_as_gone(subject: Subject, name: str) -> None:
@@ -80,11 +82,57 @@ async def test_a_version_that_is_gone_is_told_as_gone(subject: Subject, name: st
     subject.edit.add_version(name)
     version = await subject.version(name, "1")
     subject.edit.delete_version(name, "1")
-    told = await subject.registry.describe(version)
+    told = await subject.registry.describe(version, TAGS)
     assert isinstance(told, Unavailable)
     assert told.reason == Reason.VERSION_NOT_FOUND
-    other = await subject.registry.describe(replace(version, model=f"{name} no more"))
+    other = await subject.registry.describe(replace(version, model=f"{name} no more"), TAGS)
     assert isinstance(other, Unavailable)
+
+
+MLMODEL = """
+flavors: {python_function: {loader_module: mlflow.sklearn}}
+model_size_bytes: 1234
+signature:
+  inputs: '[{"type": "long", "name": "amount", "required": true}]'
+  outputs: '[{"type": "tensor", "tensor-spec": {"dtype": "float64", "shape": [-1]}}]'
+  params: null
+"""
+
+
+async def test_metrics_and_the_file_of_a_logged_version_are_told_where_they_are_wanted(
+    subject: Subject, name: str
+) -> None:
+    subject.edit.register(name)
+    number = subject.edit.add_logged(name, {"f1": 0.875, "val/loss": -1.5}, MLMODEL)
+    told = await subject.told(name, number)
+    assert told.metrics == {"f1": 0.875, "val/loss": -1.5}
+    assert told.model == ModelFile(
+        size=1234,
+        signature=Signature(
+            inputs=({"type": "long", "name": "amount", "required": True},),
+            outputs=({"type": "tensor", "tensor-spec": {"dtype": "float64", "shape": [-1]}},),
+        ),
+    )
+    assert 0 < told.created < 5e9
+    plain = await subject.told(name, number, TAGS)
+    assert (plain.metrics, plain.model) == (None, None)
+
+
+async def test_a_version_without_a_run_has_no_metrics_and_a_bare_file_no_signature(subject: Subject, name: str) -> None:
+    subject.edit.register(name)
+    bare = subject.edit.add_version(name)
+    assert (await subject.told(name, bare, Wants(run=True))).metrics is None
+    logged = subject.edit.add_logged(name, {}, "flavors: {}\n")
+    told = await subject.told(name, logged)
+    assert (told.metrics, told.model) == ({}, ModelFile())
+
+
+async def test_a_version_without_the_file_is_told_as_unknown(subject: Subject, name: str) -> None:
+    subject.edit.register(name)
+    number = subject.edit.add_logged(name, {}, None)
+    told = await subject.registry.describe(await subject.version(name, number), ALL)
+    assert isinstance(told, Unavailable)
+    assert told.reason in {Reason.NOT_A_MODEL, Reason.REGISTRY_FAILING}
 
 
 async def test_a_server_that_is_not_there_is_no_answer() -> None:
@@ -94,7 +142,7 @@ async def test_a_server_that_is_not_there_is_no_answer() -> None:
         ("", Reason.REGISTRY_NOT_CONFIGURED),
     ):
         registry = MlflowRegistry(Login(uri=uri), timeout=5)
-        told = await registry.describe(version)
+        told = await registry.describe(version, TAGS)
         assert isinstance(told, Unavailable)
         assert told.reason == reason
         await registry.close()

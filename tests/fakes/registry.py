@@ -4,7 +4,10 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from tidegate.core.gates import VersionDetails
+import yaml
+
+from tidegate.adapters.model_file import parsed
+from tidegate.core.gates import ModelFile, VersionDetails, Wants
 from tidegate.core.plan import Pointer, PointerKind
 from tidegate.core.reasons import Reason
 from tidegate.core.registered import RegisteredModel, RegisteredVersion
@@ -23,6 +26,8 @@ class _Model:
     aliases: dict[str, str] = field(default_factory=dict)
     tags: dict[str, dict[str, str]] = field(default_factory=dict)
     born: dict[str, float] = field(default_factory=dict)
+    metrics: dict[str, dict[str, float]] = field(default_factory=dict)
+    files: dict[str, ModelFile] = field(default_factory=dict)
 
 
 class FakeRegistry:
@@ -129,10 +134,26 @@ class FakeRegistry:
         """It was registered at that moment (seconds since the epoch)."""
         self._models[model].born[number] = at
 
+    def log_metric(self, model: str, number: str, name: str, value: float) -> None:
+        """A metric of the version's run; the first one makes the run."""
+        self._models[model].metrics.setdefault(number, {})[name] = value
+
+    def log_model(self, model: str, number: str, file: ModelFile) -> None:
+        """The file MLmodel of a version."""
+        self._models[model].files[number] = file
+
+    def add_logged(self, model: str, metrics: Mapping[str, float], mlmodel: str | None) -> str:
+        """One more version, with a run that has these metrics, and with these words as its file MLmodel."""
+        number = self.add_version(model)
+        self._models[model].metrics[number] = dict(metrics)
+        if mlmodel is not None:
+            self.log_model(model, number, parsed(yaml.safe_load(mlmodel)))
+        return number
+
     def drop_tag(self, model: str, number: str, name: str) -> None:
         self._models[model].tags.get(number, {}).pop(name, None)
 
-    async def describe(self, version: VersionId) -> VersionDetails | Unavailable:
+    async def describe(self, version: VersionId, wants: Wants) -> VersionDetails | Unavailable:
         """`ports.Details`: it is the same registry."""
         while self.hanging:
             self._released.clear()
@@ -144,7 +165,16 @@ class FakeRegistry:
             message = f"model {version.model!r} has no version {version.number}: it may have been deleted"
             return Unavailable(reason=Reason.VERSION_NOT_FOUND, message=message)
         born = known.born.get(version.number, self._clock_ms / 1000)
-        return VersionDetails(tags=dict(known.tags.get(version.number, {})), created=born)
+        number = version.number
+        if wants.model and number not in known.files:
+            return Unavailable(reason=Reason.NOT_A_MODEL, message=f"version {number} has no file MLmodel")
+        metrics = known.metrics.get(number) if wants.run else None
+        return VersionDetails(
+            tags=dict(known.tags.get(number, {})),
+            created=born,
+            metrics=dict(metrics) if metrics is not None else None,
+            model=known.files[number] if wants.model else None,
+        )
 
     def _resolve(self, model: str, pointer: Pointer) -> VersionId | Unavailable:
         if model in self.forbidden:

@@ -20,6 +20,7 @@ from tidegate.core.decide import decide
 from tidegate.core.decision import Decision
 from tidegate.core.drift import differs
 from tidegate.core.frozen import freeze
+from tidegate.core.gates import Wants
 from tidegate.core.httproute import reweighted, route
 from tidegate.core.labels import KIND, RECORD, ROUTE_KIND
 from tidegate.core.manifests import revision_objects
@@ -69,7 +70,7 @@ class Registry:
     def plan(self, where: str) -> None:
         return None
 
-    async def describe(self, key: str, version: VersionId) -> Unavailable:
+    async def describe(self, key: str, version: VersionId, wants: Wants) -> Unavailable:
         return NONE
 
     def want(self, *_: Any) -> None:

@@ -16,7 +16,7 @@ from urllib.parse import quote_plus
 
 from tidegate.adapters.mlflow_details import MlflowDetails
 from tidegate.adapters.mlflow_failures import Access, RegistryFault, access, unreachable
-from tidegate.core.gates import VersionDetails
+from tidegate.core.gates import VersionDetails, Wants
 from tidegate.core.plan import Pointer, PointerKind
 from tidegate.core.reasons import Reason
 from tidegate.core.values import Unavailable, VersionId
@@ -109,9 +109,9 @@ class MlflowRegistry:
         answer = await _Pass(self._access, client, self._pool, self._timeout).ask(client.check)
         return answer if isinstance(answer, Unavailable) else None
 
-    async def describe(self, version: VersionId) -> VersionDetails | Unavailable:
+    async def describe(self, version: VersionId, wants: Wants) -> VersionDetails | Unavailable:
         """See the port. Has threads of its own: what takes long here delays no poll."""
-        return await self._details.describe(version)
+        return await self._details.describe(version, wants)
 
     async def close(self) -> None:
         """Let the threads go; one that still waits for an answer ends by its own deadline."""

@@ -71,14 +71,6 @@ class Model:
     prompt: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Described:
-    """What `model-versions/get` tells of a version besides its state."""
-
-    tags: Mapping[str, str]
-    created_ms: int
-
-
 class Client:
     """Reads of one registry. Every method blocks up to `timeout` seconds and raises `RegistryFault`, nothing else."""
 
@@ -107,13 +99,6 @@ class Client:
     def version(self, model: str, number: str) -> Version:
         """`model-versions/get`. A soft-deleted version is not found."""
         return self._version(self._found(model, number))
-
-    def described(self, model: str, number: str) -> Described:
-        """`model-versions/get` for its other half."""
-        entity = self._found(model, number)
-        self._version(entity)
-        tags = {str(name): str(value) for name, value in (entity.tags or {}).items()}
-        return Described(tags=tags, created_ms=int(entity.creation_timestamp or 0))
 
     def _found(self, model: str, number: str) -> Any:
         try:
@@ -184,12 +169,7 @@ class _BoundedStore(RestStore):  # type: ignore[misc]  # mlflow ships no types, 
         status, text = self._request(endpoint, method, json.loads(json_body))
         body = _json_object(text)
         if status != _OK:
-            code, words = str((body or {}).get("error_code", "")), str((body or {}).get("message", text))
-            if self._access.workspace and (code == "FEATURE_DISABLED" or words.startswith("Workspace ")):
-                raise no_workspace(self._access, words)
-            if code in {_NOT_FOUND, _INVALID, _BAD_REQUEST} and status < 500:  # noqa: PLR2004 (the class of server errors)
-                raise RegistryFault(Reason.REGISTRY_FAILING, self._access.clean(words), code=code)
-            raise refused(self._access, status, code, words)
+            raise self._refused(status, text, body or {})
         if body is None:
             raise not_mlflow(self._access, f"not a whole JSON object: {text}")
         try:
@@ -197,6 +177,21 @@ class _BoundedStore(RestStore):  # type: ignore[misc]  # mlflow ships no types, 
         except Exception as error:  # protobuf and mlflow's converter raise a dozen kinds for JSON of another shape
             raise not_mlflow(self._access, f"JSON of another shape: {error}") from error
         return answer
+
+    def text(self, endpoint: str, query: Mapping[str, Any]) -> str:
+        """The text of an answer that `RestStore` has no method for; bounded as all are."""
+        status, text = self._request(endpoint, "GET", query)
+        if status != _OK:
+            raise self._refused(status, text, _json_object(text) or {})
+        return text
+
+    def _refused(self, status: int, text: str, body: Mapping[str, Any]) -> RegistryFault:
+        code, words = str(body.get("error_code", "")), str(body.get("message", text))
+        if self._access.workspace and (code == "FEATURE_DISABLED" or words.startswith("Workspace ")):
+            return no_workspace(self._access, words)
+        if code in {_NOT_FOUND, _INVALID, _BAD_REQUEST} and status < 500:  # noqa: PLR2004 (the class of server errors)
+            return RegistryFault(Reason.REGISTRY_FAILING, self._access.clean(words), code=code)
+        return refused(self._access, status, code, words)
 
     def _request(self, endpoint: str, method: str, query: Mapping[str, Any]) -> tuple[int, str]:
         deadline = time.monotonic() + self._timeout

@@ -12,11 +12,11 @@ from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from tidegate.adapters.mlflow_failures import Access, RegistryFault, unreachable
-from tidegate.core.gates import VersionDetails
+from tidegate.core.gates import VersionDetails, Wants
 from tidegate.core.values import Unavailable, VersionId
 
 if TYPE_CHECKING:
-    from tidegate.adapters.mlflow_client import Client
+    from tidegate.adapters.mlflow_version_client import VersionClient
 
 _T = TypeVar("_T")
 _THREADS = 2
@@ -38,25 +38,31 @@ class MlflowDetails:
         self._access = where
         self._timeout = timeout
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="details")
-        self._client: Client | None = None
+        self._client: VersionClient | None = None
         self._loading = asyncio.Lock()
 
-    async def describe(self, version: VersionId) -> VersionDetails | Unavailable:
+    async def describe(self, version: VersionId, wants: Wants) -> VersionDetails | Unavailable:
         """See the port."""
         if isinstance(self._access, Unavailable):
             return self._access
         client = await self._loaded(self._access)
+        model, number = version.model, version.number
         try:
-            found = await self._call(self._access, partial(client.described, version.model, version.number))
+            found = await self._call(self._access, partial(client.described, model, number))
+            metrics, file = None, None
+            if wants.run and found.run:
+                metrics = await self._call(self._access, partial(client.metrics, found.run))
+            if wants.model:
+                file = await self._call(self._access, partial(client.model_file, model, number))
         except RegistryFault as fault:
             return fault.unavailable
-        return VersionDetails(tags=found.tags, created=found.created_ms / 1000)
+        return VersionDetails(tags=found.tags, created=found.created_ms / 1000, metrics=metrics, model=file)
 
     async def close(self) -> None:
         """Let the threads go; one that still waits for an answer ends by its own deadline."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    async def _loaded(self, where: Access) -> "Client":
+    async def _loaded(self, where: Access) -> "VersionClient":
         async with self._loading:
             if self._client is None:
                 run = asyncio.get_running_loop().run_in_executor
@@ -71,12 +77,12 @@ class MlflowDetails:
             raise unreachable(where, f"no answer within {self._timeout:g} s") from error
 
 
-def _load(where: Access, timeout: float) -> "Client":
+def _load(where: Access, timeout: float) -> "VersionClient":
     # Read by mlflow when it is imported: no telemetry, no handlers of its own on the process's log.
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("MLFLOW_CONFIGURE_LOGGING", "false")
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
-    client: Client = importlib.import_module("tidegate.adapters.mlflow_client").Client(
+    client: VersionClient = importlib.import_module("tidegate.adapters.mlflow_version_client").VersionClient(
         where, timeout=timeout, connect=min(_CONNECT_SECONDS, timeout)
     )
     return client

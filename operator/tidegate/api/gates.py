@@ -1,12 +1,13 @@
 """What must hold before a new version gets its first request."""
 
 import re
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from tidegate.api.rules import Rule, Text, Unique, Wire
-from tidegate.api.scalars import Duration, between
+from tidegate.api.scalars import Duration, Number, between
+from tidegate.core.semver import RANGE
 
 _TAG = r"^[a-zA-Z0-9_./ :-]+$"
 _LONGEST = 250
@@ -24,6 +25,72 @@ _Tags = Annotated[
 ]
 
 
+_Size = Annotated[
+    str,
+    Text(
+        pattern=r"^[1-9][0-9]{0,8}(\.[0-9]{1,3})?(k|M|G|T|Ki|Mi|Gi|Ti)?$",
+        max_length=15,
+        remedy="must be a size such as 500Mi or 2Gi",
+    ),
+]
+_UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12} | {"Ki": 2**10, "Mi": 2**20, "Gi": 2**30, "Ti": 2**40}
+
+
+def size(text: str) -> int:
+    """Read a size as bytes: `1.5Gi`."""
+    number = text.rstrip("kMGTi")
+    return round(float(number) * _UNITS[text.removeprefix(number)])
+
+
+class Metric(Wire):
+    """A metric of the version's run."""
+
+    rules = (
+        Rule(
+            cel="has(self.max) || has(self.min)",
+            holds=lambda metric: metric.max is not None or metric.min is not None,
+            message="must have a limit: set max or min",
+        ),
+    )
+    name: Annotated[
+        str,
+        Text(pattern=_TAG, max_length=_LONGEST, remedy="must be the name of a metric as MLflow writes it, such as f1"),
+    ]
+    """The metric's name in MLflow."""
+    min: Number | None = None
+    """The least that its newest value may be, such as "0.85"."""
+    max: Number | None = None
+    """The most that it may be."""
+
+
+class SemVer(Wire):
+    """A tag that holds a semantic version (semver.org), of the model's schema for instance."""
+
+    rules = (
+        Rule(
+            cel="has(self.range) || (has(self.notBelowStable) && self.notBelowStable)",
+            holds=lambda gate: gate.range is not None or gate.not_below_stable,
+            message="asks for nothing: set range, or notBelowStable to true",
+        ),
+    )
+    tag: _Tag
+    """The tag's name. A version without it, or with something else in it, is waited for."""
+    range: (
+        Annotated[
+            str,
+            Text(
+                pattern=f"^{RANGE}$",
+                max_length=256,
+                remedy="must be one to four comparators with a space between them that must all hold, such as >=1.2 <2",
+            ),
+        ]
+        | None
+    ) = None
+    """The range that it must be in, such as ">=1.2 <2": up to four comparators that must all hold."""
+    not_below_stable: bool = False
+    """Whether it may not be below that of the version that serves."""
+
+
 class Gates(Wire):
     """What must hold before a new version gets its first request.
 
@@ -37,3 +104,12 @@ class Gates(Wire):
     """Tags that the version must have, whatever their values. One that is missing is waited for."""
     max_age: Annotated[Duration, between("1m", "87600h")] | None = None
     """How long ago the version may have been registered at the most, such as 720h. An older one is rejected."""
+    metrics: Annotated[list[Metric], Field(max_length=16), Unique(key="name")] | None = None
+    """Metrics of the version's run. One that is missing is waited for, one beyond a limit rejects the version."""
+    semver: SemVer | None = None
+    """A semantic version in a tag. One out of range, or below stable's, rejects the version."""
+    signature: Literal["Compatible", "Identical", "Ignore"] = "Ignore"
+    """What the model's signature owes that of the version that serves. Compatible: requests that suit stable suit it,
+    and what is in stable's answers is in its answers. One that does not rejects the version."""
+    max_size: _Size | None = None
+    """How large the model may be by model_size_bytes in its file MLmodel, such as 500Mi. A larger one is rejected."""

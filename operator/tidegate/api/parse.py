@@ -14,7 +14,7 @@ from tidegate.api.scalars import seconds, share
 from tidegate.api.serving import CONTAINER
 from tidegate.api.spec import Model, Spec, can_feed
 from tidegate.api.v1alpha1 import KIND, Metadata, ModelDeployment
-from tidegate.core.gates import Gates
+from tidegate.core.gates import Gates, MetricGate, SemVerGate
 from tidegate.core.guards import Absolute, Guard, Increase, Kind, Mode, Ratio
 from tidegate.core.plan import (
     AlertGuard,
@@ -31,6 +31,7 @@ from tidegate.core.plan import (
 )
 from tidegate.core.promql import PRESETS
 from tidegate.core.queries import QueryGuard
+from tidegate.core.signatures import SignaturePolicy
 from tidegate.core.values import ObjectRef
 from tidegate.errors import InvalidSpec
 
@@ -187,7 +188,19 @@ def _gates(asked: wire_gates.Gates) -> Gates:
     return Gates(
         tags=tuple(sorted((tags | (asked.tags or {})).items())),
         max_age=seconds(asked.max_age) if asked.max_age is not None else None,
+        metrics=tuple(MetricGate(name=m.name, least=_number(m.min), most=_number(m.max)) for m in asked.metrics or ()),
+        semver=SemVerGate(
+            tag=asked.semver.tag, range=asked.semver.range, not_below_stable=asked.semver.not_below_stable
+        )
+        if asked.semver is not None
+        else None,
+        signature=SignaturePolicy(asked.signature),
+        max_size=wire_gates.size(asked.max_size) if asked.max_size is not None else None,
     )
+
+
+def _number(text: str | None) -> float | None:
+    return float(text) if text is not None else None
 
 
 def _query(query: wire_guards.Query, asked: wire_guards.Guards) -> QueryGuard:

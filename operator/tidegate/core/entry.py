@@ -4,23 +4,24 @@ from dataclasses import replace
 
 from tidegate.core.decision import REJECTIONS, Decision, Situation, next_attempt, remember
 from tidegate.core.gatekeeping import concerned, findings, refusal_of
-from tidegate.core.gates import Outcome
+from tidegate.core.gates import Asked, Outcome
 from tidegate.core.observed import Observed
 from tidegate.core.plan import Plan
 from tidegate.core.pointers import asked_for, discarding
 from tidegate.core.reasons import Reason
 from tidegate.core.record import Record, Rejection, Rollout, Stopwatch, Verdict
 from tidegate.core.revision import wished_revision
-from tidegate.core.values import Revision, Unavailable, VersionId
+from tidegate.core.values import Revision, Unavailable
 
 
-def asked_about(plan: Plan, record: Record, seen: Observed) -> tuple[VersionId, ...]:
+def asked_about(plan: Plan, record: Record, seen: Observed) -> Asked:
     """The versions of which the registry has to tell, as gates stand open or shut by it."""
     wished = wished_revision(plan, record, asked_for(plan, record, seen), seen.preset)
     canary = concerned(Situation(plan=plan, record=record, seen=seen, wished=wished), record)
     if canary is None or not plan.gates.registered or any(r.revision.same_work(canary) for r in record.rejected):
-        return ()
-    return (canary.version,)
+        return Asked()
+    beside = [record.stable.version] if record.stable is not None and plan.gates.compares else []
+    return Asked(versions=tuple(dict.fromkeys([canary.version, *beside])), wants=plan.gates.wants)
 
 
 def barred(s: Situation) -> Decision | None:

@@ -4,8 +4,11 @@ What only the registry has to tell is judged before anything of a version is mad
 a tag may be taken back while pods start. After the first weight guards judge, and gates are history.
 """
 
+from dataclasses import replace
+
 from tidegate.core.decision import Situation
-from tidegate.core.gates import AtGates, GateFinding, GateReport, Outcome, VersionDetails, first_of, judge_registered
+from tidegate.core.gates import AtGates, GateFinding, GateReport, Outcome, VersionDetails, first_of
+from tidegate.core.inspection import judge_registered
 from tidegate.core.reasons import Reason
 from tidegate.core.record import Record, Rollout, Verdict
 from tidegate.core.values import Revision, Unavailable
@@ -43,7 +46,14 @@ def findings(s: Situation, revision: Revision) -> tuple[GateFinding, ...] | Unav
         return details
     stable = s.record.stable
     serves = stable is not None and stable.version == revision.version
-    return judge_registered(gates, AtGates(version=revision.version, details=details, now=s.now, serves=serves))
+    beside = stable.version if stable is not None and gates.compares and not serves else None
+    other = s.seen.details.get(beside) if beside is not None else None
+    if beside is not None and other is None:
+        return Unavailable(reason=Reason.NOT_POLLED_YET, message=NOT_ASKED)
+    if isinstance(other, Unavailable):
+        return replace(other, message=f"it is compared with stable, of which is known: {other.message}")
+    at = AtGates(version=revision.version, details=details, now=s.now, serves=serves, stable=other)
+    return judge_registered(gates, at)
 
 
 def too_old(s: Situation, record: Record) -> list[float]:

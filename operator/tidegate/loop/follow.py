@@ -4,19 +4,18 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from tidegate.core.frozen import Frozen
+from tidegate.core.gates import NOBODY, Asked
 from tidegate.core.labels import REVISION, revision_label
 from tidegate.core.manifests import Known
 from tidegate.core.plan import Plan
 from tidegate.core.record import Record
-from tidegate.core.values import Revision, VersionId
+from tidegate.core.values import Revision
 from tidegate.loop.evidence import EvidenceWatch, Side, Spec
 from tidegate.loop.gates import GateWatch
 from tidegate.loop.registries import Registries
 from tidegate.loop.words import LastWords
 from tidegate.loop.world import World
 from tidegate.ports import Manifest, PodTarget
-
-Asked = tuple[VersionId, ...]
 
 
 class Follower:
@@ -32,7 +31,7 @@ class Follower:
         self._world = world
 
     def follow(
-        self, key: str, body: Manifest, plan: Plan, record: Record, known: Known, *, at_gates: Asked = ()
+        self, key: str, body: Manifest, plan: Plan, record: Record, known: Known, *, at_gates: Asked = NOBODY
     ) -> None:
         """Read the pods of both revisions while a rollout is under way, and of nobody otherwise.
 
@@ -105,12 +104,12 @@ class Follower:
     def rest(self, key: str) -> None:
         """Nothing can be decided of this object, so nobody is read for it."""
         self._evidence.stop(key)
-        self._gates.follow(key, ())
+        self._gates.follow(key, NOBODY)
 
     def forget(self, key: str) -> None:
         """The object is gone."""
         self._evidence.stop(key)
-        self._gates.follow(key, ())
+        self._gates.follow(key, NOBODY)
         self._registries.forget(key)
 
 

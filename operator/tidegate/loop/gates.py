@@ -5,18 +5,18 @@ import random
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 
-from tidegate.core.gates import VersionDetails
+from tidegate.core.gates import Asked, VersionDetails, Wants
 from tidegate.core.values import Unavailable, VersionId
 
 #: Replicas and objects must not ask in step: each interval is shortened by up to this share of it.
 SPREAD = 0.2
-Describe = Callable[[str, VersionId], Awaitable[VersionDetails | Unavailable]]
+Describe = Callable[[str, VersionId, Wants], Awaitable[VersionDetails | Unavailable]]
 Known = Mapping[VersionId, VersionDetails | Unavailable]
 
 
 @dataclass(slots=True)
 class _Watch:
-    versions: tuple[VersionId, ...]
+    asked: Asked
     task: "asyncio.Task[None]"
     known: dict[VersionId, VersionDetails | Unavailable] = field(default_factory=dict)
 
@@ -37,18 +37,19 @@ class GateWatch:
         self._on_change = on_change
         self._watches: dict[str, _Watch] = {}
 
-    def follow(self, key: str, versions: tuple[VersionId, ...]) -> None:
-        """Ask about these versions from now on; about none, none. Returns at once."""
+    def follow(self, key: str, asked: Asked) -> None:
+        """Ask about these versions from now on, or about none. Returns at once."""
         watch = self._watches.get(key)
-        if watch is not None and watch.versions == versions:
+        if watch is not None and watch.asked == asked:
             return
         if watch is not None:
             watch.task.cancel()
             del self._watches[key]
-        if versions:
-            kept = {version: told for version, told in watch.known.items() if version in versions} if watch else {}
-            task = asyncio.create_task(self._read(key, versions), name=f"gates of {key}")
-            self._watches[key] = _Watch(versions=versions, task=task, known=kept)
+        if asked.versions:
+            same = watch is not None and watch.asked.wants == asked.wants
+            kept = {v: told for v, told in watch.known.items() if v in asked.versions} if watch and same else {}
+            task = asyncio.create_task(self._read(key, asked), name=f"gates of {key}")
+            self._watches[key] = _Watch(asked=asked, task=task, known=kept)
 
     def details(self, key: str) -> Known:
         """What is told of the versions that are asked about; nothing yet of those that are missing."""
@@ -63,9 +64,9 @@ class GateWatch:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _read(self, key: str, versions: tuple[VersionId, ...]) -> None:
+    async def _read(self, key: str, asked: Asked) -> None:
         while True:
-            told = {version: await self._describe(key, version) for version in versions}
+            told = {version: await self._describe(key, version, asked.wants) for version in asked.versions}
             watch = self._watches[key]
             if watch.known != told:
                 watch.known = told

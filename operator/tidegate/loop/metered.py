@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Mapping, Sequence
 
-from tidegate.core.gates import VersionDetails
+from tidegate.core.gates import VersionDetails, Wants
 from tidegate.core.plan import MetricsFormat, Pointer, Runtime
 from tidegate.core.readings import Reading, Unreadable
 from tidegate.core.samples import Sample
@@ -48,11 +48,11 @@ class MeteredRegistry:
             self._metrics.registry_errors.labels(reason=fault.reason).inc()
         return fault
 
-    async def describe(self, version: VersionId) -> VersionDetails | Unavailable:
+    async def describe(self, version: VersionId, wants: Wants) -> VersionDetails | Unavailable:
         """See the port."""
         loop = asyncio.get_running_loop()
         began = loop.time()
-        answer = await self._registry.describe(version)
+        answer = await self._registry.describe(version, wants)
         self._metrics.registry_seconds.observe(loop.time() - began)
         if isinstance(answer, Unavailable):
             self._metrics.registry_errors.labels(reason=answer.reason).inc()

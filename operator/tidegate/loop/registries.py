@@ -13,7 +13,7 @@ from typing import Any
 import structlog
 
 from tidegate.api.modelregistry import parse_registry, render_registry_status
-from tidegate.core.gates import VersionDetails
+from tidegate.core.gates import VersionDetails, Wants
 from tidegate.core.labels import API_VERSION, REGISTRY_KIND
 from tidegate.core.modelregistry import RegistryPlan
 from tidegate.core.reasons import Reason
@@ -140,10 +140,10 @@ class Registries:
             return Unavailable(reason=Reason.REGISTRY_NOT_FOUND, message=message)
         return writer
 
-    async def describe(self, key: str, version: VersionId) -> VersionDetails | Unavailable:
+    async def describe(self, key: str, version: VersionId, wants: Wants) -> VersionDetails | Unavailable:
         """What an object's registry tells of a version, now."""
         poll = self.of(key, self._asking.get(key))
-        return poll if isinstance(poll, Unavailable) else await poll.describe(version)
+        return poll if isinstance(poll, Unavailable) else await poll.describe(version, wants)
 
     async def refresh(self, key: str) -> None:
         """Read what one object asks for, now."""

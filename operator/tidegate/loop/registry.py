@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 
-from tidegate.core.gates import VersionDetails
+from tidegate.core.gates import VersionDetails, Wants
 from tidegate.core.plan import Pointer
 from tidegate.core.reasons import Reason
 from tidegate.core.values import Unavailable, VersionId
@@ -143,12 +143,12 @@ class RegistryPoll:
             return Unavailable(reason=Reason.REGISTRY_UNREACHABLE, message=message), read.at
         return read.value, read.at
 
-    async def describe(self, version: VersionId) -> VersionDetails | Unavailable:
+    async def describe(self, version: VersionId, wants: Wants) -> VersionDetails | Unavailable:
         """What the registry tells of one of its versions, now."""
         if version.registry != self._registry.url:
             message = f"registry {self._registry.url} is asked by now, and version {version.number} is of another one"
             return Unavailable(reason=Reason.REGISTRY_NOT_FOUND, message=message)
-        return await self._registry.describe(version)
+        return await self._registry.describe(version, wants)
 
     async def run(self) -> None:
         """Poll until cancelled. What an earlier run was told is not taken for known: everything is read at once."""

@@ -97,3 +97,38 @@ async def test_an_operator_that_starts_anew_waits_on(stage: Stage) -> None:
     stage.registry.set_tag(MODEL, second, "validation_status", "approved")
     await stage.serves(second)
     await stage.quiet()
+
+
+LONG = """signature: {inputs: '[{"type": "long", "name": "amount"}]', outputs: null, params: null}"""
+NARROW = LONG.replace("long", "integer")
+
+
+async def test_a_signature_that_would_refuse_stables_requests_is_rejected_before_a_pod_is_made(stage: Stage) -> None:
+    first = stage.registry.add_logged(MODEL, {"f1": 0.9}, LONG)
+    stage.point(first)
+    gates = {"signature": "Compatible", "metrics": [{"name": "f1", "min": "0.85"}]}
+    await stage.apply(stage.manifest(gates=gates))
+    stage.start()
+    await stage.serves(first)
+    second = stage.registry.add_logged(MODEL, {"f1": 0.9}, NARROW)
+    stage.point(second)
+    look = await stage.until(lambda look: second in look.rejected, "it is rejected")
+    assert look.rejected[second]["reason"] == Reason.GATE_FAILED
+    assert look.rejected[second]["message"] == "signature: input amount was long and is integer"
+    look = await stage.until(lambda look: outcomes(look).get("signature") == "Failed", "it says which gate")
+    assert outcomes(look)["metrics.f1"] == "Passed"
+    assert await stage.kubelet.pods(second) == []
+    assert look.named == {first}
+
+    await stage.reborn()
+    await asyncio.sleep(60.0)
+    look = await stage.until(lambda look: look.reason("Stalled") == Reason.GATE_FAILED, "it stays rejected")
+    assert outcomes(look)["signature"] == "Failed"
+    third = stage.registry.add_logged(MODEL, {"f1": 0.5}, LONG)
+    stage.point(third)
+    look = await stage.until(lambda look: third in look.rejected, "so is one whose metric is too low")
+    assert look.rejected[third]["message"].startswith("metrics.f1: f1 of version 3 is 0.5")
+    fourth = stage.registry.add_logged(MODEL, {"f1": 0.95}, LONG)
+    stage.point(fourth)
+    await stage.serves(fourth)
+    await stage.quiet()

@@ -15,6 +15,12 @@ RIGHT_GATES = (
     right("tags with values", _gates(tags={"validation_status": "approved", "team/owner": "fraud: eu"})),
     right("tags that are present", _gates(tagsPresent=["schema_version", "a b.c-d:e"])),
     right("an age of ten years", _gates(maxAge="87600h")),
+    right(
+        "a metric with a limit", _gates(metrics=[{"name": "f1", "min": "0.85"}, {"name": "val/loss", "max": "-0.1"}])
+    ),
+    right("a semantic version in a range", _gates(semver={"tag": "schema", "range": ">=1.2.3-rc.1 <2 =v1"})),
+    right("a semantic version beside stable's", _gates(semver={"tag": "schema", "notBelowStable": True})),
+    right("a signature that is the same", _gates(signature="Identical", maxSize="1.5Gi")),
     right("no tags at all", _gates(tags={}, tagsPresent=[])),
 )
 GATES = (
@@ -25,6 +31,20 @@ GATES = (
     wrong("too many tags", "spec.gates.tags", _gates(tags={f"t{i}": "v" for i in range(17)})),
     wrong("an age of nothing", "spec.gates.maxAge", _gates(maxAge="0s")),
     wrong("an age in days", "spec.gates.maxAge", _gates(maxAge="30d")),
+    wrong("a metric without a limit", "spec.gates.metrics[0]", _gates(metrics=[{"name": "f1"}])),
+    wrong("a metric without a name", "spec.gates.metrics[0].name", _gates(metrics=[{"min": "1"}])),
+    wrong("a metric's limit as a number", "spec.gates.metrics[0].min", _gates(metrics=[{"name": "f1", "min": 0.8}])),
+    wrong(
+        "a metric twice",
+        "spec.gates.metrics[1]",
+        _gates(metrics=[{"name": "f1", "min": "0"}, {"name": "f1", "max": "1"}]),
+    ),
+    wrong("a semantic version that asks for nothing", "spec.gates.semver", _gates(semver={"tag": "schema"})),
+    wrong("a range of words", "spec.gates.semver.range", _gates(semver={"tag": "schema", "range": "newest"})),
+    wrong("a range with carets", "spec.gates.semver.range", _gates(semver={"tag": "schema", "range": "^1.2"})),
+    wrong("an unknown policy", "spec.gates.signature", _gates(signature="Similar")),
+    wrong("a size of nothing", "spec.gates.maxSize", _gates(maxSize="0")),
+    wrong("a size in words", "spec.gates.maxSize", _gates(maxSize="500 MB")),
     wrong("a present tag without a name", "spec.gates.tagsPresent[0]", _gates(tagsPresent=[""])),
     wrong("a present tag twice", "spec.gates.tagsPresent[1]", _gates(tagsPresent=["a", "a"])),
 )

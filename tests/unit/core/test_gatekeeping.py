@@ -9,11 +9,12 @@ from tests.unit.core import builders as make
 from tidegate.core.decide import decide
 from tidegate.core.decision import Decision
 from tidegate.core.entry import asked_about
-from tidegate.core.gates import Gates, Outcome, VersionDetails
+from tidegate.core.gates import NOBODY, Asked, Gates, ModelFile, Outcome, VersionDetails, Wants
 from tidegate.core.notice import Happening, notices
 from tidegate.core.reasons import Reason
 from tidegate.core.record import Proven, Record, Rejection, Stopwatch
 from tidegate.core.report import Phase, report
+from tidegate.core.signatures import Signature, SignaturePolicy
 from tidegate.core.values import Unavailable
 
 GATES = Gates(tags=(("schema_version", None), ("validation_status", "approved")))
@@ -92,16 +93,19 @@ def test_promote_skips_holds_but_no_gates() -> None:
     assert _decide(by_hand, PENDING).reason is Reason.WAITING_FOR_GATES
 
 
+SEVENTH = Asked(versions=(make.version(7),))
+
+
 def test_what_serves_is_not_asked_about_and_neither_is_what_was_rejected() -> None:
     rejection = Rejection(revision=make.V7, attempt=1, reason=Reason.ABORTED, message="m", at=make.NOW)
     plain, refused = make.idle(), make.idle(rejected=(rejection,))
-    assert asked_about(PLAN, plain, make.seen(plain)) == (make.version(7),)
-    assert asked_about(PLAN, STARTING, make.seen(STARTING)) == (make.version(7),)
-    assert asked_about(PLAN, refused, make.seen(refused)) == ()
-    assert asked_about(PLAN, plain, make.seen(plain, wanted=make.version(6))) == ()
-    assert asked_about(PLAN, plain, make.seen(plain, wanted=make.unavailable())) == ()
-    assert asked_about(PLAN, make.record(), make.seen(make.record())) == ()
-    assert asked_about(make.plan(), plain, make.seen(plain)) == ()
+    assert asked_about(PLAN, plain, make.seen(plain)) == SEVENTH
+    assert asked_about(PLAN, STARTING, make.seen(STARTING)) == SEVENTH
+    assert asked_about(PLAN, refused, make.seen(refused)) == NOBODY
+    assert asked_about(PLAN, plain, make.seen(plain, wanted=make.version(6))) == NOBODY
+    assert asked_about(PLAN, plain, make.seen(plain, wanted=make.unavailable())) == NOBODY
+    assert asked_about(PLAN, make.record(), make.seen(make.record())) == NOBODY
+    assert asked_about(make.plan(), plain, make.seen(plain)) == NOBODY
     assert _decide(plain, APPROVED, wanted=make.version(6)).gates is None
 
 
@@ -150,3 +154,27 @@ def test_what_serves_may_be_served_otherwise_however_old_it_is() -> None:
         replace(AGED, serving=serving), record, make.seen(record, wanted=make.version(6), details=details)
     )
     assert decision.reason is Reason.STARTING
+
+
+BESIDE = make.plan(gates=Gates(signature=SignaturePolicy.COMPATIBLE))
+
+
+def _signed(kind: str) -> VersionDetails:
+    columns = ({"type": kind, "name": "x"},)
+    return VersionDetails(created=make.NOW, model=ModelFile(signature=Signature(inputs=columns)))
+
+
+def _beside(stable: VersionDetails | Unavailable | None) -> Decision:
+    known: dict[Any, Any] = {make.version(7): _signed("long")} | ({make.version(6): stable} if stable else {})
+    return decide(BESIDE, make.idle(), make.seen(make.idle(), details=known))
+
+
+def test_what_is_compared_with_stable_waits_for_what_is_told_of_stable() -> None:
+    asked = asked_about(BESIDE, make.idle(), make.seen(make.idle()))
+    assert asked == Asked(versions=(make.version(7), make.version(6)), wants=Wants(model=True))
+    assert _beside(None).reason is Reason.NOT_POLLED_YET
+    down = _beside(make.unavailable("RegistryFailing"))
+    assert (down.reason, down.record) == (Reason.REGISTRY_FAILING, make.idle())
+    assert "it is compared with stable" in down.message
+    assert _beside(_signed("integer")).reason is Reason.STARTING
+    assert _beside(_signed("double")).reason is Reason.GATE_FAILED
