@@ -45,6 +45,7 @@ ENVIRONMENT, LOCKED = ROOT / "build" / "operator-env", ROOT / "requirements" / "
 WATCHED, EVERY = 60.0, 5.0
 #: Seconds without a pass after which everything is taken for done.
 QUIET = 5.0
+END = 180.0  # seconds; kopf ends slowly where others want the machine
 MOST_MEMORY, MOST_CPU, MOST_START = 200.0, 2.0, 10.0
 #: Where a pod finds who it is.
 ACCOUNT = "/run/secrets/kubernetes.io/serviceaccount"
@@ -57,9 +58,9 @@ def scale() -> list[Figure]:
     """Make the objects, let an operator see that all is well, start it anew, and watch it for a minute."""
     with _place() as place:
         with place.operator("settles") as first:
-            first.await_quiet(seconds=900)
+            first.await_quiet(seconds=1800)
         with place.operator("measured") as process:
-            started, used = process.await_quiet(seconds=180)
+            started, used = process.await_quiet(seconds=600)
             figures = _watch(place, process)
     start = Limit(value="max", most=MOST_START)
     return [
@@ -199,9 +200,9 @@ class Operator:
         return at, used
 
     def end(self) -> None:
-        """SIGTERM, as a kubelet would."""
+        """SIGTERM, as a kubelet would, so that the next one need not wait for the Lease."""
         self._child.terminate()
-        self._child.wait(30)
+        self._child.wait(END)
 
     def _passes(self) -> int:
         assert self._child.poll() is None, self._log.read_text()[-3000:]
