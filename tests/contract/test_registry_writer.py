@@ -11,9 +11,13 @@ from tests.fixtures.mlflow import MlflowServer, RegistryEditor, mlflow_server
 
 from tidegate.adapters.mlflow import login_from
 from tidegate.adapters.mlflow_writes import MlflowWriter
+from tidegate.core.plan import Pointer, PointerKind
+from tidegate.core.pointers import Point, Release, next_write, pointed
 from tidegate.core.reasons import Reason
+from tidegate.core.record import Promotion
 from tidegate.core.registered import RegisteredModel, RegisteredVersion
-from tidegate.core.values import Unavailable
+from tidegate.core.tags import Note, State, recollection
+from tidegate.core.values import Unavailable, VersionId
 from tidegate.ports import Login, RegistryWriter
 
 _NUMBERS = itertools.count(1)
@@ -140,6 +144,59 @@ async def test_what_does_not_exist_is_told_apart(subject: Subject, name: str) ->
 async def test_what_a_registry_does_not_take_is_said(subject: Subject, name: str) -> None:
     assert _reason(await subject.writer.set_alias(name, "latest", "1")) == Reason.REGISTRY_REFUSED
     assert (await subject.read(name)).aliases == {}
+
+
+def promotion(model: RegisteredModel, url: str, first: Pointer, candidate: Pointer) -> Promotion:
+    version = VersionId(registry=url, model=model.name, model_created_ms=model.created_ms, number="2")
+    return Promotion(version=version, pointer=first, before="1", candidate=candidate, at=0.0)
+
+
+async def carried_out(subject: Subject, name: str, first: Pointer, candidate: Pointer) -> RegisteredModel:
+    """A promotion of version 2 over version 1, by as many writes as it takes."""
+    intent = promotion(await subject.read(name), subject.writer.url, first, candidate)
+    for _ in range(5):
+        model = await subject.read(name)
+        match next_write(intent, model):
+            case None:
+                assert pointed(intent, model)
+                return model
+            case Point(pointer=pointer, number=number) if pointer.kind is PointerKind.STAGE:
+                assert await subject.writer.move(name, number, pointer.value, archive=True) is None
+            case Point(pointer=pointer, number=number):
+                assert await subject.writer.set_alias(name, pointer.value, number) is None
+            case Release(pointer=pointer):
+                assert await subject.writer.delete_alias(name, pointer.value) is None
+    raise AssertionError("never came to an end")
+
+
+async def test_a_promotion_by_aliases_leaves_one_champion_and_no_challenger(subject: Subject, name: str) -> None:
+    subject.edit.set_alias(name, "champion", "1")
+    subject.edit.set_alias(name, "challenger", "2")
+    aliases = (Pointer(kind=PointerKind.ALIAS, value=value) for value in ("champion", "challenger"))
+    assert (await carried_out(subject, name, *aliases)).aliases == {"champion": "2"}
+
+
+async def test_a_promotion_by_stages_leaves_one_version_in_production(subject: Subject, name: str) -> None:
+    subject.edit.set_stage(name, "1", "Production")
+    subject.edit.set_stage(name, "2", "Staging")
+    stages = (Pointer(kind=PointerKind.STAGE, value=value) for value in ("Production", "Staging"))
+    model = await carried_out(subject, name, *stages)
+    assert {version.number: version.stage for version in model.versions} == {"1": "Archived", "2": "Production"}
+
+
+async def test_tags_that_were_written_are_remembered(subject: Subject, name: str) -> None:
+    key = "tidegate.prod-eu.ml.fraud"
+    said = {
+        "1": Note(state=State.STABLE, weight=100, reason="Promoted", at=1_760_000_000.0),
+        "2": Note(state=State.REJECTED, weight=0, reason="GuardBreached: 8.1% errors (34 of 420)", at=1_760_000_100.0),
+    }
+    for number, note in said.items():
+        for tag, value in note.tags(key).items():
+            assert await subject.writer.set_tag(name, number, tag, value) is None
+    memory = recollection(key, subject.writer.url, await subject.read(name))
+    assert memory.stable is not None
+    assert memory.stable.number == "1"
+    assert [(version.number, words) for version, words in memory.rejected] == [("2", said["2"].reason)]
 
 
 async def test_nobody_there_is_an_answer() -> None:
