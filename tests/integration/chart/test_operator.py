@@ -56,7 +56,8 @@ def operator(items: list[dict[str, Any]], config: Path, log: Path, secrets: dict
     (container,) = only(items, "Deployment")["spec"]["template"]["spec"]["containers"]
     variables = {entry["name"]: entry["value"] for entry in container["env"] if "value" in entry}
     # As the kubelet does: a key that the Secret lacks is no variable.
-    references = {e["name"]: e["valueFrom"]["secretKeyRef"]["key"] for e in container["env"] if "valueFrom" in e}
+    sources = {entry["name"]: entry.get("valueFrom", {}) for entry in container["env"]}
+    references = {name: of["secretKeyRef"]["key"] for name, of in sources.items() if "secretKeyRef" in of}
     variables |= {name: secrets[key] for name, key in references.items() if key in secrets}
     port = str(free_port())
     variables |= {"TIDEGATE_HTTP_HOST": "127.0.0.1", "TIDEGATE_HTTP_PORT": port, "KUBECONFIG": str(config)}
