@@ -43,9 +43,9 @@ def autoscaler(metadata: Mapping[str, Any], bounds: Autoscaling, least: int) -> 
     }
 
 
-def kept_full(plan: Plan, record: Record, rollout: Rollout) -> Record:
+def kept_full(plan: Plan, record: Record, rollout: Rollout, now: float) -> Record:
     """The record after a rollout that ended early: stable goes on having what it had when that began."""
-    return replace(record, full=rollout.full) if plan.serving.autoscaling is not None else record
+    return replace(record, full=rollout.full, full_since=now) if plan.serving.autoscaling is not None else record
 
 
 def released(s: Situation, decision: Decision) -> Decision:
@@ -55,7 +55,7 @@ def released(s: Situation, decision: Decision) -> Decision:
         return decision
     if s.plan.serving.autoscaling is None or s.seen.taken_by is not None:
         return decision
-    left = MEMORY - (s.now - record.history[-1].ended) if record.history else 0.0
+    left = MEMORY - (s.now - record.full_since)
     if left > 0:
         return replace(decision, requeue=left if decision.requeue is None else min(left, decision.requeue))
-    return replace(decision, record=replace(record, full=0))
+    return replace(decision, record=replace(record, full=0, full_since=0.0))

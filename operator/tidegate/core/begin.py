@@ -151,6 +151,7 @@ def finished(record: Record, rollout: Rollout, now: float) -> Record:
         parked=tuple(p for p in record.parked if not p.revision.same_work(canary)),
         proven=proven[-MEMORY:],
         full=rollout.full,
+        full_since=now if rollout.full else 0.0,
     )
 
 

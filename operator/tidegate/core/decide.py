@@ -49,7 +49,7 @@ def ended(s: Situation) -> Decision | None:
         unconfirmed = waits.unconfirmed(s, verdict.message, since=verdict.at)
         if unconfirmed is not None:
             return unconfirmed
-    record = kept_full(s.plan, filed(s.record, rollout, verdict, s.now), rollout)
+    record = kept_full(s.plan, filed(s.record, rollout, verdict, s.now), rollout, s.now)
     record = discarding(s, record, rollout.canary)
     return s.go(record, verdict.reason, verdict.message)
 

@@ -207,7 +207,8 @@ class Record:
     """The whole memory of one object. Lists are bounded, newest last.
 
     `full` is the `full` of the rollout that made stable what it is. With autoscaling it is that of the last one, and
-    stable's least until its autoscaler knows the load that came back with the end of that (`core/autoscaling.py`).
+    stable's least until its autoscaler knows the load that came back with the end of that (`core/autoscaling.py`);
+    `full_since` is when it ended, on the route.
     `journal` is for the audit trail alone: no rule reads it. `tried` is the version whose promotion is over and that
     the candidate pointer named all the same: it is not tried again before that pointer has named something else.
     `recalled` is what the registry's tags call stable, where nothing else was known.
@@ -224,6 +225,7 @@ class Record:
     history: tuple[Past, ...] = ()
     alerts: tuple[Alert, ...] = ()
     full: int = 0
+    full_since: float = 0.0
     journal: tuple[Entry, ...] = ()
     promotion: Promotion | None = None
     discards: tuple[Discard, ...] = ()

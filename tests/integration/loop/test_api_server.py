@@ -13,6 +13,7 @@ from tests.fakes.cluster import crash_at
 from tests.fixtures.until import until
 from tests.integration.loop import test_approvals as approvals
 from tests.integration.loop import test_autoscaled as autoscaled
+from tests.integration.loop import test_autoscaling as autoscaling
 from tests.integration.loop import test_memory as memory
 from tests.integration.loop import test_promotions as promotions
 from tests.integration.loop import test_way_back as way_back
@@ -21,7 +22,7 @@ from tests.integration.loop.stage import EPOCH, Stage
 
 from tidegate.adapters.access import Access, Identity
 from tidegate.adapters.kube import KubeCluster
-from tidegate.core.labels import KIND, ROUTE_KIND
+from tidegate.core.labels import AUTOSCALER_KIND, KIND, ROUTE_KIND
 from tidegate.intake.handlers import Intake
 from tidegate.intake.informer import run_informer
 from tidegate.ports import Manifest
@@ -207,6 +208,41 @@ async def test_a_good_version_is_promoted_and_then_nobody_writes_a_thing_not_eve
     assert "kopf" not in {entry["manager"] for entry in fields}
     assert not look.body["metadata"].get("finalizers")
     assert not look.body["metadata"].get("annotations")
+
+
+#: As people may write quantities, and as the API server gives none back.
+ODD = [
+    {"type": "Pods", "pods": {"metric": {"name": "a"}, "target": {"type": "AverageValue", "averageValue": 4}}},
+    {"type": "External", "external": {"metric": {"name": "b"}, "target": {"type": "Value", "value": "10000m"}}},
+]
+
+
+async def test_an_autoscaler_of_ours_is_put_back_and_costs_nothing_at_rest_whatever_its_controller_says(
+    real: RealStage,
+) -> None:
+    real.books.by_hand = True
+    first = await real.serve(autoscaling.manifest(real, autoscaling={**autoscaling.SCALING, "metrics": ODD}))
+    name = await real.named(first)
+    await real.hands.scale(name, 5)
+    await real.until_kind("Pod", 5)
+    await asyncio.sleep(1.0)  # what was under way comes to rest
+    writes, meant = len(real.writes), (await autoscaling.scaler(real, first))["spec"]
+    for number in range(3):
+        status = {"currentReplicas": 5, "desiredReplicas": 5 + number, "currentMetrics": []}
+        await real.hands.set_status(AUTOSCALER_KIND, name, status)
+        assert real.operator is not None
+        await real.operator.relister.once()
+        real.operator.queue.add(f"{real.hands.namespace}/fraud")
+        await asyncio.sleep(0.2)
+        await real.reborn()
+        await asyncio.sleep(0.6)
+    assert real.writes[writes:] == []
+    await real.hands.edit(AUTOSCALER_KIND, name, lambda body: body["spec"].update(minReplicas=1, maxReplicas=99))
+    end = asyncio.get_running_loop().time() + real.LONG
+    while (await autoscaling.scaler(real, first))["spec"] != meant:
+        assert asyncio.get_running_loop().time() < end, "never put back"
+        await asyncio.sleep(real.PATIENCE)
+    assert await autoscaling.size(real, first) == 5
 
 
 async def test_killed_every_few_writes_it_gets_there_all_the_same(real: RealStage) -> None:

@@ -14,13 +14,12 @@ from tidegate.core.frozen import freeze
 from tidegate.core.manifests import Known, autoscaled, replicas_of, revision_objects
 from tidegate.core.plan import Autoscaling, Plan
 from tidegate.core.reasons import Reason
-from tidegate.core.record import Past, Record, Retiring, Verdict
+from tidegate.core.record import Record, Retiring, Verdict
 from tidegate.core.values import Revision
 
 METRIC = {"type": "Resource", "resource": {"name": "cpu", "target": {"type": "Utilization", "averageUtilization": 80}}}
 PLAN = make.plan(serving=replace(make.SERVING, replicas=2, autoscaling=Autoscaling(most=12, metrics=(METRIC,))))
 VERDICT = Verdict(reason=Reason.GUARD_BREACHED, message="bad", rejects=True, at=make.NOW)
-PAST = Past(revision=make.V7, attempt=1, reason=Reason.GUARD_BREACHED, message="bad", started=0.0, ended=make.NOW)
 
 
 def autoscaler(record: Record, revision: Revision, plan: Plan = PLAN, **fields: Any) -> dict[str, Any] | None:
@@ -101,15 +100,17 @@ def test_a_rollout_remembers_what_stable_had_also_where_that_was_the_least(size:
 
 
 def after_a_revert(seconds: float, plan: Plan = PLAN, **fields: Any) -> Decision:
-    record = make.idle(full=10, history=(PAST,))
+    record = make.idle(full=10, full_since=make.NOW)
     seen = make.seen(record, wanted=make.version(6), now=make.NOW + seconds)
     return decide(plan, record, replace(seen, **fields))
 
 
 def test_after_a_revert_stable_keeps_what_it_had_until_its_autoscaler_knows_its_load_again() -> None:
-    failed = make.record(rollout=make.rollout(weight=0, verdict=VERDICT, full=10))
+    # The verdict may be an hour older than the write that brings the load back.
+    late = replace(VERDICT, at=make.NOW - 3600)
+    failed = make.record(rollout=make.rollout(weight=0, verdict=late, full=10))
     filed = decide(PLAN, failed, make.seen(failed)).record
-    assert (filed.rollout, filed.full) == (None, 10)
+    assert (filed.rollout, filed.full, filed.full_since) == (None, 10, make.NOW)
     assert bounds(filed, make.V6) == (10, 12)
 
     waiting = after_a_revert(MEMORY - 1)
@@ -120,10 +121,10 @@ def test_after_a_revert_stable_keeps_what_it_had_until_its_autoscaler_knows_its_
 
 
 def test_an_earlier_wake_up_stays_the_earlier_one() -> None:
-    draining = make.idle(full=10, history=(PAST,), retiring=(Retiring(revision=make.V7, since=make.NOW),))
+    draining = make.idle(full=10, full_since=make.NOW, retiring=(Retiring(revision=make.V7, since=make.NOW),))
     decision = decide(PLAN, draining, make.seen(draining, wanted=make.version(6), now=make.NOW + 1))
     assert decision.requeue == 4
-    later = make.idle(full=10, history=(replace(PAST, ended=make.NOW + 2 - MEMORY),), retiring=draining.retiring)
+    later = make.idle(full=10, full_since=make.NOW + 2 - MEMORY, retiring=draining.retiring)
     assert decide(PLAN, later, make.seen(later, wanted=make.version(6), now=make.NOW + 1)).requeue == 1
 
 
