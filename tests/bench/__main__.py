@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
-from tests.bench import alert, denied, handover, hundred, idle, revert, route, scale
+from tests.bench import alert, denied, handover, hundred, idle, registry, revert, route, scale
 from tests.bench.figures import Figure, table
 from tests.bench.stage import Stage, stage
 
@@ -36,6 +36,7 @@ ALONE: Mapping[str, Callable[[int], list[Figure]]] = {
     "handover_sigterm": handover.sigterm,
     "killed_in_mid_revert": lambda _: handover.killed_in_mid_revert(),
     "reverts_100_at_once": lambda _: hundred.at_once(),
+    "registry_1000": lambda _: registry.registry_1000(),
     "scale_5000": lambda _: scale.scale(),
 }
 

@@ -34,6 +34,7 @@ from tidegate.adapters.mlflow import MlflowRegistry
 from tidegate.core.plan import Pointer, PointerKind
 from tidegate.core.presets import PresetConfig
 from tidegate.core.values import VersionId
+from tidegate.ports import Login
 from tidegate.settings import Settings
 
 OBJECTS, MODELS = 5000, 10
@@ -115,7 +116,7 @@ def _place() -> Iterator[Place]:
 
 async def _populate(cluster: LightCluster, registry: MlflowServer) -> None:
     """All objects, as an operator with default settings has left them."""
-    client = MlflowRegistry(registry.url)
+    client = MlflowRegistry(Login(uri=registry.url))
     wishes = [(f"scale-{number}", Pointer(kind=PointerKind.ALIAS, value="champion")) for number in range(MODELS)]
     answers = await client.resolve(wishes)
     await client.close()

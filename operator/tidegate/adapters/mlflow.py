@@ -46,6 +46,7 @@ _CONNECT_SECONDS = 2.0
 #: A call is given up this long after its own deadline: the thread is then stuck in something that no deadline reaches.
 _GRACE_SECONDS = 1.0
 _PASS_SECONDS = 15.0
+_WALK_SECONDS = 60.0
 #: These are about the server, whatever is asked of it: the other models of the same pass need not be asked for.
 _ABOUT_THE_SERVER = frozenset(
     {
@@ -83,7 +84,7 @@ class MlflowRegistry:
         return self._access.identity if isinstance(self._access, Access) else ""
 
     async def resolve(self, wishes: Sequence[Wish]) -> Mapping[Wish, VersionId | Unavailable]:
-        """Read what each (model, pointer) names now. Takes at most about `_PASS_SECONDS`."""
+        """Read what each (model, pointer) names now. Takes at most about `_PASS_SECONDS`, a walk `_WALK_SECONDS`."""
         if isinstance(self._access, Unavailable):
             return dict.fromkeys(wishes, self._access)
         if not wishes:
@@ -234,7 +235,8 @@ class _Pass:
             raise unreachable(self._access, f"no answer within {self._timeout:g} s") from error
 
     async def walk(self, found: "dict[str, Model]", wanted: set[str]) -> None:
-        """Read page after page of all models until each wanted one was seen."""
+        """Read page after page of all models until each wanted one was seen. Ten thousand take a server some time."""
+        self._deadline = time.monotonic() + max(_WALK_SECONDS, self._timeout)
         token: str | None = None
         while wanted - found.keys():
             page = await self.ask(partial(self.client.search, None, token))

@@ -50,6 +50,13 @@ STATES: dict[str, tuple[Record, dict[str, Any], str, Phase, Reason]] = {
         Phase.READY,
         Reason.REGISTRY_UNREACHABLE,
     ),
+    "another registry that is down vouches for nothing": (
+        IDLE,
+        {"wanted": make.unavailable(), "registry": "http://another"},
+        "...",
+        Phase.WAITING,
+        Reason.REGISTRY_UNREACHABLE,
+    ),
     "an alias that is gone is for a person": (
         IDLE,
         {"wanted": make.unavailable("AliasNotFound")},
