@@ -46,13 +46,11 @@ class Signature:
 
 def differences(old: Signature, new: Signature, policy: SignaturePolicy) -> tuple[str, ...]:
     """What a policy has against a new signature beside an old one, each a phrase for a person."""
-    match policy:
-        case SignaturePolicy.IGNORE:
-            return ()
-        case SignaturePolicy.IDENTICAL:
-            return tuple(_unequal(old, new))
-        case SignaturePolicy.COMPATIBLE:
-            return (*_inputs(old, new), *_outputs(old, new), *_params(old, new))
+    if policy is SignaturePolicy.IGNORE:
+        return ()
+    if policy is SignaturePolicy.IDENTICAL:
+        return tuple(_unequal(old, new))
+    return (*_inputs(old, new), *_outputs(old, new), *_params(old, new))
 
 
 def _unequal(old: Signature, new: Signature) -> Iterator[str]:
