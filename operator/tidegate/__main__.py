@@ -2,9 +2,9 @@
 
 import asyncio
 
+from tidegate.process import run
 from tidegate.settings import Settings
 from tidegate.telemetry import configure_logging
-from tidegate.wiring import run
 
 
 def main() -> None:

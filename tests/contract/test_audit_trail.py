@@ -13,8 +13,8 @@ from tidegate.core.audit import Act, AuditEvent
 from tidegate.core.values import ObjectRef
 from tidegate.errors import AuditFailed
 from tidegate.ports import AuditTrail
+from tidegate.process import audit_trail
 from tidegate.settings import Settings
-from tidegate.wiring import audit_trail
 
 EVENT = AuditEvent(
     id="u-1/12/9xkw2bqz",

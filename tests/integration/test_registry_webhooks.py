@@ -25,8 +25,9 @@ from tidegate.core.reasons import Reason
 from tidegate.core.values import Unavailable, VersionId
 from tidegate.intake.http import IntakeServer
 from tidegate.ports import Login
+from tidegate.process import webhook_intake
 from tidegate.settings import Settings
-from tidegate.wiring import Operator, webhook_intake
+from tidegate.wiring import Operator
 
 SECRET = "a-secret-of-the-webhook"
 #: MLflow sends to https and public addresses alone if it is not told otherwise, and keeps secrets encrypted. It reads

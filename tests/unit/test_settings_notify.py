@@ -4,8 +4,8 @@ import pytest
 from pydantic import ValidationError
 
 from tidegate.core.notice import Happening
+from tidegate.process import receivers
 from tidegate.settings import NotifySettings
-from tidegate.wiring import receivers
 
 
 def test_without_addresses_nobody_is_told() -> None:

@@ -13,7 +13,7 @@ from tests.integration.loop.test_api_server import RealStage, real
 from tidegate.adapters.tokens import TokenFile
 from tidegate.intake.alerts import Doors
 from tidegate.intake.http import IntakeServer
-from tidegate.wiring import alert_intake
+from tidegate.process import alert_intake
 
 __all__ = ["real"]
 pytestmark = pytest.mark.apiserver

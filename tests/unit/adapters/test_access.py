@@ -133,6 +133,6 @@ def test_outside_a_pod_the_namespace_is_the_default() -> None:
 
 
 def test_an_operator_in_a_pod_does_not_carry_the_client_library() -> None:
-    program = "import sys, tidegate.wiring; assert not [m for m in sys.modules if m.startswith('kubernetes')]"
+    program = "import sys, tidegate.process; assert not [m for m in sys.modules if m.startswith('kubernetes')]"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

@@ -27,8 +27,9 @@ from tidegate.intake.alerts import BURST, FAILURE, LARGEST, Doors
 from tidegate.intake.http import IntakeServer
 from tidegate.loop.observe import Plan
 from tidegate.ports import Manifest
+from tidegate.process import alert_intake
 from tidegate.settings import Settings
-from tidegate.wiring import Operator, alert_intake
+from tidegate.wiring import Operator
 
 TOKEN = "a-token-that-nobody-guesses"
 MINE = {"namespace": "ml", "modeldeployment": "fraud"}
