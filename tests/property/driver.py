@@ -5,33 +5,34 @@ from dataclasses import replace
 from random import Random
 
 from tests.property.ledger import work
-from tests.property.world import ASKING, BrokenInvariantError, World
+from tests.property.people import ASKING, PeopledWorld
+from tests.property.world import BrokenInvariantError
 from tests.unit.core import builders as make
 
 VERDICTS = ("good", "bad", "none", "stale", "partial", "elsewhere", "suspected", "held", "undecided", "observed")
 WAITS = (0.1, 0.4, 3.0, 20.0, 61.0, 700.0, 4000.0)
 
 
-def _toggle(field: str, on: object, off: object) -> Callable[[World, Random], None]:
-    def flip(world: World, _: Random) -> None:
+def _toggle(field: str, on: object, off: object) -> Callable[[PeopledWorld, Random], None]:
+    def flip(world: PeopledWorld, _: Random) -> None:
         setattr(world, field, off if getattr(world, field) == on else on)
         calm(world, 1)
 
     return flip
 
 
-def _says(verdict: str) -> Callable[[World, Random], None]:
-    def say(world: World, _: Random) -> None:
+def _says(verdict: str) -> Callable[[PeopledWorld, Random], None]:
+    def say(world: PeopledWorld, _: Random) -> None:
         world.evidence = verdict
         calm(world, 2)
 
     return say
 
 
-def _gate(word: str) -> Callable[[World, Random], None]:
+def _gate(word: str) -> Callable[[PeopledWorld, Random], None]:
     """A new version comes to gates that say so, and time goes by."""
 
-    def stand(world: World, random: Random) -> None:
+    def stand(world: PeopledWorld, random: Random) -> None:
         if random.random() < 0.5:
             world.points_at(world.newest + 1)
             if random.random() < 0.5:
@@ -42,11 +43,11 @@ def _gate(word: str) -> Callable[[World, Random], None]:
     return stand
 
 
-def _annotated(action: str) -> Callable[[World, Random], None]:
+def _annotated(action: str) -> Callable[[PeopledWorld, Random], None]:
     return lambda world, _: world.annotate(action)
 
 
-def _pause_for_a_while(world: World, random: Random) -> None:
+def _pause_for_a_while(world: PeopledWorld, random: Random) -> None:
     world.paused(spec=random.random() < 0.5)
     world.settle()
     world.wait(random.choice(WAITS))
@@ -55,7 +56,7 @@ def _pause_for_a_while(world: World, random: Random) -> None:
     calm(world, 2)
 
 
-def _bad_in_bad_times(world: World, random: Random) -> None:
+def _bad_in_bad_times(world: PeopledWorld, random: Random) -> None:
     """The canary turns bad just when something else breaks, or when nobody asks for it any more."""
     trouble = random.choice(("stable gone", "stable short", "registry", "withdrawn"))
     if trouble == "stable gone":
@@ -71,12 +72,12 @@ def _bad_in_bad_times(world: World, random: Random) -> None:
         random.choice((world.canary_exits, world.canary_lost))()
 
 
-def _promoted_without_nodes(world: World, _: Random) -> None:
+def _promoted_without_nodes(world: PeopledWorld, _: Random) -> None:
     world.full = True
     world.annotate("promote")
 
 
-def _bad_while_denied(world: World, random: Random) -> None:
+def _bad_while_denied(world: PeopledWorld, random: Random) -> None:
     """The canary turns bad while the route can't be written, and well again; an operator may start anew meanwhile."""
     world.denied = True
     random.choice((world.canary_lost, world.points_back, lambda: setattr(world, "evidence", "bad")))()
@@ -90,7 +91,7 @@ def _bad_while_denied(world: World, random: Random) -> None:
     world.denied = random.random() < 0.5
 
 
-def _left_over(world: World, random: Random) -> None:
+def _left_over(world: PeopledWorld, random: Random) -> None:
     """Everything is in order for a new version's first weight, but that its pods are those of an earlier Deployment."""
     world.points_at(world.newest + 1)
     world.settle()
@@ -103,7 +104,7 @@ def _left_over(world: World, random: Random) -> None:
         world.settle()
 
 
-def _asked_and_waited(world: World, random: Random) -> None:
+def _asked_and_waited(world: PeopledWorld, random: Random) -> None:
     """A new version comes to a step that asks, and the answer takes its time."""
     world.plan = replace(world.plan, steps=ASKING, revoke_reverts=random.random() < 0.5)
     world.points_at(world.newest + 1)
@@ -117,7 +118,7 @@ def _asked_and_waited(world: World, random: Random) -> None:
         calm(world, 2)
 
 
-def _asked_and_refused(world: World, random: Random) -> None:
+def _asked_and_refused(world: PeopledWorld, random: Random) -> None:
     """As above, and somebody takes back what was granted."""
     _asked_and_waited(world, random)
     world.wait(random.choice(WAITS))
@@ -128,7 +129,7 @@ def _asked_and_refused(world: World, random: Random) -> None:
     calm(world, 3)
 
 
-EVENTS: dict[str, Callable[[World, Random], None]] = {
+EVENTS: dict[str, Callable[[PeopledWorld, Random], None]] = {
     "new version": lambda w, _: w.points_at(w.newest + 1),
     "some version": lambda w, r: w.points_at(r.randint(1, w.newest)),
     "moved back": lambda w, _: w.points_back(),
@@ -209,21 +210,21 @@ DANGERS = (
 OFTEN = ("new version",) * 4 + ("retry",) * 3
 
 
-def happen(world: World, name: str, random: Random) -> None:
+def happen(world: PeopledWorld, name: str, random: Random) -> None:
     """One event, and the machine's answer to it."""
     world.log.append(name)
     EVENTS[name](world, random)
     world.settle()
 
 
-def calm(world: World, moments: int, longest: float = 130.0) -> None:
+def calm(world: PeopledWorld, moments: int, longest: float = 130.0) -> None:
     """Things go well for a while."""
     for _ in range(moments):
         world.log.append("good moment")
         world.good_moment(longest)
 
 
-def comes_through(world: World) -> None:
+def comes_through(world: PeopledWorld) -> None:
     """Liveness: with everything in order, what is wanted becomes stable, through every step, unless it is rejected.
 
     A parked version may take its back-offs; a new one stands a pause.
@@ -246,7 +247,7 @@ def comes_through(world: World) -> None:
     _becomes_stable(world, 60)
 
 
-def _becomes_stable(world: World, moments: int) -> None:
+def _becomes_stable(world: PeopledWorld, moments: int) -> None:
     for _ in range(moments):
         world.good_moment(4000.0)
         if world.serves(world.wanted):
@@ -256,7 +257,7 @@ def _becomes_stable(world: World, moments: int) -> None:
     )
 
 
-def walk(world: World, random: Random, length: int) -> None:
+def walk(world: PeopledWorld, random: Random, length: int) -> None:
     """A biased random walk that ends with everything in order."""
     names = [*sorted(EVENTS), *OFTEN]
     calm(world, 4)

@@ -4,8 +4,9 @@ Nothing here calls the machine's own predicates. `violations` returns sentences;
 """
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
+from tests.property.case import Case
 from tests.property.gatebooks import newest, refused_rightly, shut, went_on
 from tests.property.ledger import Ledger, named, weight_of, work
 
@@ -13,13 +14,12 @@ from tidegate.core.decision import Decision
 from tidegate.core.observed import Judgement, Observed
 from tidegate.core.plan import Plan
 from tidegate.core.reasons import Reason
-from tidegate.core.record import Alert, Leaving, Record, Rollout, Verdict
+from tidegate.core.record import Leaving, Record, Rollout, Verdict
 from tidegate.core.report import report
-from tidegate.core.revision import serving_digest
-from tidegate.core.values import Revision, Unavailable
+from tidegate.core.values import Unavailable
 
 Machine = Callable[[Plan, Record, Observed], Decision]
-DRAIN, SETTLE, CLOCKS = 5.0, 0.5, 5.0
+DRAIN, SETTLE = 5.0, 0.5
 #: Sums of floats at a million seconds may miss by this much.
 ROUNDING = 1e-6
 #: Times without an event that a waiting machine must sleep through.
@@ -40,73 +40,6 @@ def violations(plan: Plan, seen: Observed, decision: Decision, ledger: Ledger, m
     case = Case(plan=plan, seen=seen, before=seen.record, after=decision.record, ledger=ledger)
     found = [sentence for check in CHECKS for sentence in check(case)]
     return [*found, *_sleeps(case, decision, machine), *_told(case, decision), *_asks(case, decision)]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Case:
-    """One decision to be judged."""
-
-    plan: Plan
-    seen: Observed
-    before: Record
-    after: Record
-    ledger: Ledger
-
-    @property
-    def rollout(self) -> Rollout | None:
-        return self.before.rollout
-
-    def endpoints(self, revision: Revision | None) -> int:
-        return self.seen.of(revision.name).endpoints if revision else 0
-
-    def wants(self, revision: Revision) -> bool:
-        """Whether the registry answers and names this version, to be served in this way."""
-        wanted = self.seen.wanted
-        return not isinstance(wanted, Unavailable) and (wanted, serving_digest(self.plan.serving)) == (
-            revision.version,
-            revision.serving,
-        )
-
-    def asked(self, action: str) -> bool:
-        return self.rollout is not None and self.seen.actions.get(action) == named(self.rollout)
-
-    @property
-    def by_hand(self) -> bool:
-        """Whether a person asked for this attempt to be promoted."""
-        if self.asked("promote") and self.rollout is not None:
-            self.ledger.promoted_by_hand.add(named(self.rollout))
-        return self.rollout is not None and named(self.rollout) in self.ledger.promoted_by_hand
-
-    @property
-    def confirmed(self) -> bool:
-        route = self.seen.route
-        return route is not None and route.confirmed and dict(route.weights) == self.before.weights()
-
-    @property
-    def holding(self) -> list[Alert]:
-        """The alerts that fire by the ledger's books and of which nothing else is told just now."""
-        over = {alert.fingerprint for alert in self.seen.alerts.resolved}
-        return [a for a in self.ledger.holds(self.seen.now, self.seen.actions) if a.fingerprint not in over]
-
-    def alarming(self) -> bool:
-        """Whether an alert is told of that nobody knew and that is younger than the canary's first weight."""
-        known = {alert.fingerprint: alert.since for alert in self.holding}
-        return self.ledger.had_weight and any(
-            alert.since >= self.ledger.weight_since - CLOCKS
-            and (alert.until is None or alert.until > self.seen.now)
-            and known.get(alert.fingerprint, -1e9) < alert.since - CLOCKS
-            for alert in self.seen.alerts.firing
-        )
-
-    def at_gates(self, rollout: Rollout) -> bool:
-        """Whether it has to pass gates: it had no weight in this attempt, and goes back to nothing proven."""
-        weighed = rollout == self.rollout and self.ledger.had_weight
-        return not weighed and not _direct(self, rollout)
-
-    @property
-    def blocked(self) -> bool:
-        """Whether the name of the route belongs to somebody else."""
-        return self.seen.route is None and self.seen.taken_by is not None
 
 
 def weights_add_up(c: Case) -> Iterator[str]:
@@ -133,7 +66,7 @@ def raises_only_when_allowed(c: Case) -> Iterator[str]:
     yield from _approved(c, rollout, new)
     if c.before.stable is not None and c.endpoints(c.before.stable) == 0 and not by_hand:
         yield "raised while stable has no endpoint"
-    if not by_hand and not _direct(c, rollout):
+    if not by_hand and not c.direct(rollout):
         following = next(step.weight for step in c.plan.steps if step.weight > old)
         if new != following:
             yield f"{new}% instead of the next step {following}%"
@@ -160,7 +93,7 @@ def _may_go_on(c: Case, rollout: Rollout, *, by_hand: bool, pods: int) -> Iterat
         yield "went on while paused"
     if work(rollout.canary) in c.ledger.rejected:
         yield "a rejected version got weight"
-    if c.before.stable is not None and not by_hand and not _direct(c, rollout) and c.holding:
+    if c.before.stable is not None and not by_hand and not c.direct(rollout) and c.holding:
         yield f"went on in spite of {c.holding}"
     if rollout.weight > 0 and not by_hand:
         yield from _held_and_proven(c, rollout)
@@ -171,7 +104,7 @@ def _approved(c: Case, rollout: Rollout, new: int) -> Iterator[str]:
     if c.ledger.refused(named(rollout)):
         yield "went on against a refusal"
     asking = [step.weight for step in c.plan.steps if step.approval and rollout.weight < step.weight <= new]
-    if asking and not c.ledger.granted(named(rollout), asking[-1]) and not _direct(c, rollout):
+    if asking and not c.ledger.granted(named(rollout), asking[-1]) and not c.direct(rollout):
         yield f"{new}% without approval of {asking[-1]}%"
 
 
@@ -186,11 +119,6 @@ def _held_and_proven(c: Case, rollout: Rollout) -> Iterator[str]:
         yield f"went on with evidence that does not speak for it: {said}"
     elif said.suspected or said.held or said.breach or said.missing:
         yield "went on in spite of a suspicion"
-
-
-def _direct(c: Case, rollout: Rollout) -> bool:
-    left = c.ledger.left.get(work(rollout.canary))
-    return left is not None and rollout.started - left <= c.plan.rollback_window
 
 
 def promotes_only_when_allowed(c: Case) -> Iterator[str]:
@@ -224,9 +152,7 @@ def causes(c: Case) -> set[str]:
     more = any(count > c.ledger.restarts.get(pod, 0) for pod, count in facts.restarts.items())
     if rollout.weight > 0 and c.alarming():
         found.add("rejects")
-    if not (c.ledger.had_weight or _direct(c, rollout)) and shut(
-        c.plan, c.seen, rollout.canary.version, c.before.stable
-    ):
+    if not (c.ledger.had_weight or c.direct(rollout)) and shut(c.plan, c.seen, rollout.canary.version, c.before.stable):
         found.add("rejects")
     if breached or revoked or c.asked("abort") or (c.ledger.had_weight and more):
         found.add("rejects")

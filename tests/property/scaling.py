@@ -4,7 +4,8 @@ from dataclasses import replace
 from random import Random
 
 from tests.property.ledger import named, weight_of
-from tests.property.world import BrokenInvariantError, Decide, World
+from tests.property.people import PeopledWorld
+from tests.property.world import BrokenInvariantError, Decide
 from tests.unit.core import builders as make
 
 from tidegate.core.autoscaling import MEMORY
@@ -20,7 +21,7 @@ LEAST, MOST = 2, 9
 SCALED = replace(make.SERVING, replicas=LEAST, autoscaling=Autoscaling(most=MOST, metrics=()))
 
 
-class ScaledWorld(World):
+class ScaledWorld(PeopledWorld):
     """`sizes` are the live Deployments' replicas; `had` is what stable had when the last rollout began."""
 
     def __init__(self, machine: Decide = decide, seed: int = 0) -> None:

@@ -6,7 +6,7 @@ import hypothesis.strategies as st
 from hypothesis import HealthCheck, settings
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 from tests.property.driver import DANGERS, EVENTS, calm, comes_through, happen, walk
-from tests.property.world import World
+from tests.property.people import PeopledWorld
 
 from tidegate.api.record import decode, encode
 from tidegate.core.record import Record
@@ -17,7 +17,7 @@ class Machine(RuleBasedStateMachine):
 
     @initialize()
     def first_version(self) -> None:
-        self.world = World()
+        self.world = PeopledWorld()
         calm(self.world, 4)
 
     @rule(moments=st.integers(1, 6))
@@ -59,11 +59,11 @@ def test_no_sequence_of_events_breaks_an_invariant() -> None:
 
 def test_long_walks_break_no_invariant_and_end_with_what_is_asked_for() -> None:
     for seed in range(10):
-        walk(World(), Random(seed), 20)
+        walk(PeopledWorld(), Random(seed), 20)
 
 
 def test_a_good_version_takes_every_step_and_no_other() -> None:
-    world = World()
+    world = PeopledWorld()
     calm(world, 4)
     world.points_at(2)
     comes_through(world)
@@ -71,7 +71,7 @@ def test_a_good_version_takes_every_step_and_no_other() -> None:
     assert reached == [0, 5, 50, 100]
 
 
-class Written(World):
+class Written(PeopledWorld):
     """A world whose route carries the record as text."""
 
     def _write(self, record: Record) -> None:

@@ -5,7 +5,7 @@ from random import Random
 import pytest
 from tests.property.driver import walk
 from tests.property.mutants import MUTANTS
-from tests.property.world import World
+from tests.property.people import PeopledWorld
 
 #: Walks that a mutant may survive at most.
 WALKS = 60
@@ -15,7 +15,7 @@ LENGTH = 12
 def killed_by(name: str) -> str | None:
     """What a seeded walk has to say against a mutant, None where it survives all of them."""
     for seed in range(WALKS):
-        world = World(MUTANTS[name])
+        world = PeopledWorld(MUTANTS[name])
         if seed % 4 == 3:
             world.approval_asked(revert=False)
         try:

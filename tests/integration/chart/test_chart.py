@@ -3,23 +3,15 @@
 import itertools
 import json
 import re
-import subprocess
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
-from tests.cluster import debian
-from tests.cluster.progress import Progress
 from tests.integration.chart.helm import CHART, EVERYTHING, NAMESPACE, RELEASE, Helm, only
 
-from tidegate.adapters.kube import RESOURCES
 from tidegate.api.kinds import KINDS
 from tidegate.api.served import SERVED
-from tidegate.core.labels import KIND, PROMOTION_KIND, REGISTRY_KIND, RETRAINING_KIND, ROUTE_KIND
-from tidegate.core.manifests import CHILD_KINDS
-from tidegate.intake.handlers import WATCHED
 from tidegate.settings import NotifySettings, RegistrySettings, RetrainSettings, Settings
 
 CREDENTIALS = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", "MLFLOW_TRACKING_USERNAME")
@@ -323,67 +315,6 @@ def test_addresses_of_receivers_are_referred_to_and_may_be_any_of_the_keys(helm:
     assert not {f"TIDEGATE_NOTIFY_{name}" for name in ADDRESSES} & set(environment(helm.render()))
 
 
-def granted(rules: list[dict[str, Any]]) -> set[tuple[str, str, str]]:
-    return {
-        (group, resource, verb)
-        for rule in rules
-        for group in rule["apiGroups"]
-        for resource in rule["resources"]
-        for verb in rule["verbs"]
-    }
-
-
-def used() -> set[tuple[str, str, str]]:
-    """What the code does: it reads what it watches, and writes its own kinds, status and Events."""
-    reads = {(group, plural, verb) for group, _, plural, _, _ in WATCHED for verb in ("get", "list", "watch")}
-
-    def may(kind: str, *verbs: str, subresource: str = "") -> set[tuple[str, str, str]]:
-        resource = RESOURCES[kind]
-        group = resource.api_version.rpartition("/")[0]
-        return {(group, f"{resource.plural}{subresource}", verb) for verb in verbs}
-
-    writes = [may(kind, "create", "patch", "delete") for kind in CHILD_KINDS]
-    return reads.union(
-        *writes,
-        may(ROUTE_KIND, "create", "patch"),
-        may(KIND, "patch", subresource="/status"),
-        may(REGISTRY_KIND, "patch", subresource="/status"),
-        may(PROMOTION_KIND, "patch", subresource="/status"),
-        may(RETRAINING_KIND, "create"),
-        may(RETRAINING_KIND, "patch", subresource="/status"),
-        may("Event", "create", "patch"),
-        may("Pod", "get", subresource="/log"),
-    )
-
-
-def test_rights_are_what_the_code_uses_and_no_more(helm: Helm) -> None:
-    roles = [item for item in helm.render({"rbac.aggregate": False}) if item["kind"] == "ClusterRole"]
-    assert len(roles) == 1
-    assert granted(roles[0]["rules"]) == used()
-
-
-def test_secrets_of_registries_are_read_one_by_one_by_their_names(helm: Helm) -> None:
-    secrets = [{"namespace": "team-a", "name": "mlflow-login"}, {"namespace": "team-b", "name": "mlflow"}]
-    items = helm.render({"registrySecrets": secrets})
-    roles = [item for item in items if item["kind"] in {"Role", "ClusterRole"} and "secrets" in str(item["rules"])]
-    granted_ones = [(role["metadata"]["namespace"], rule) for role in roles for rule in role["rules"]]
-    assert granted_ones == [
-        (
-            one["namespace"],
-            {"apiGroups": [""], "resources": ["secrets"], "resourceNames": [one["name"]], "verbs": ["get"]},
-        )
-        for one in secrets
-    ]
-    account = {"kind": "ServiceAccount", "name": f"{RELEASE}-tidegate", "namespace": NAMESPACE}
-    bindings = [item for item in items if item["kind"] == "RoleBinding"]
-    bound = {
-        (binding["metadata"]["namespace"], binding["roleRef"]["name"])
-        for binding in bindings
-        if binding["subjects"] == [account]
-    }
-    assert {(role["metadata"]["namespace"], role["metadata"]["name"]) for role in roles} <= bound
-
-
 def test_webhooks_have_a_port_of_their_own_where_a_certificate_is_given(helm: Helm) -> None:
     senders = [{"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "mlflow"}}}]
     values = {
@@ -408,118 +339,6 @@ def test_webhooks_have_a_port_of_their_own_where_a_certificate_is_given(helm: He
     http, webhooks = only(secured, "NetworkPolicy")["spec"]["ingress"]
     assert (len(http["from"]), webhooks["from"][1:]) == (1, [own, *senders])
     assert webhooks["ports"] == [{"port": "webhooks", "protocol": "TCP"}]
-
-
-def test_without_logs_the_operator_may_read_none(helm: Helm) -> None:
-    items = helm.render({"rbac.aggregate": False, "rbac.podLogs": False})
-    (role,) = (item for item in items if item["kind"] == "ClusterRole")
-    assert used() - granted(role["rules"]) == {("", "pods/log", "get")}
-
-
-def test_rights_in_a_namespace_are_the_same(helm: Helm) -> None:
-    roles = [
-        item for item in helm.render({"namespaces": ["team-a"], "rbac.aggregate": False}) if item["kind"] == "Role"
-    ]
-    (role,) = (item for item in roles if item["metadata"]["namespace"] == "team-a")
-    assert granted(role["rules"]) == used()
-
-
-def test_reviews_are_granted_where_they_are_chosen_and_nothing_else_is(helm: Helm) -> None:
-    values = {"namespaces": ["team-a"], "rbac.aggregate": False, "alerts.reviews": True}
-    (role,) = (item for item in helm.render(values) if item["kind"] == "ClusterRole")
-    assert granted(role["rules"]) == {
-        ("authentication.k8s.io", "tokenreviews", "create"),
-        ("authorization.k8s.io", "subjectaccessreviews", "create"),
-    }
-    bound = [item["roleRef"]["name"] for item in helm.render(values) if item["kind"] == "ClusterRoleBinding"]
-    assert bound == [role["metadata"]["name"]]
-
-
-def test_the_examples_of_alerts_arrive_as_they_are(helm: Helm) -> None:
-    rule = only(helm.render({"alerts.prometheusRule.enabled": True}), "PrometheusRule")
-    assert rule["spec"] == yaml.safe_load((CHART / "rules/models.yaml").read_text())
-
-
-def test_alertmanager_is_told_to_send_what_concerns_a_model_to_the_service_with_the_secrets_token(helm: Helm) -> None:
-    items = helm.render({**RECEIVED, "http.port": 9000, "alerts.alertmanagerConfig.key": "one"})
-    spec, service = only(items, "AlertmanagerConfig")["spec"], only(items, "Service")["metadata"]
-    assert spec["route"]["receiver"] == spec["receivers"][0]["name"]
-    assert spec["route"]["matchers"] == [{"name": "modeldeployment", "matchType": "!=", "value": ""}]
-    assert spec["route"]["continue"] is True
-    (webhook,) = spec["receivers"][0]["webhookConfigs"]
-    assert webhook["url"] == f"http://{service['name']}.{service['namespace']}.svc:9000/alerts/alertmanager"
-    assert webhook["sendResolved"] is True
-    assert webhook["httpConfig"]["authorization"]["credentials"] == {"name": "alert-tokens", "key": "one"}
-
-
-def test_alertmanager_is_not_told_to_come_without_a_token(helm: Helm) -> None:
-    done = helm.run("template", RELEASE, str(CHART), values={"alerts.alertmanagerConfig.enabled": True})
-    assert done.returncode != 0
-    assert "alerts.existingSecret" in done.stderr
-
-
-def test_alertmanager_itself_takes_what_becomes_of_its_config(helm: Helm, tmp_path: Path) -> None:
-    """As the Prometheus operator translates it, but for the Secret, which it puts in."""
-    spec = only(helm.render(RECEIVED), "AlertmanagerConfig")["spec"]
-    route = dict(spec["route"])
-    matchers = [f"{m['name']}{m['matchType']}{json.dumps(m['value'])}" for m in route.pop("matchers")]
-    config = snaked({"route": {"receiver": "nobody", "routes": [route]}, "receivers": spec["receivers"]})
-    config["route"]["routes"][0]["matchers"] = matchers
-    config["receivers"][0]["webhook_configs"][0]["http_config"]["authorization"]["credentials"] = "token"
-    config["receivers"].append({"name": "nobody"})
-    file = tmp_path / "alertmanager.yml"
-    file.write_text(yaml.safe_dump(config))
-    program = debian.unpack("prometheus-alertmanager", Progress()) / "usr" / "bin" / "amtool"
-    done = subprocess.run([str(program), "check-config", str(file)], capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-
-
-def snaked(value: Any) -> Any:
-    """Alertmanager's own names of what its kind says in camel case."""
-    if isinstance(value, dict):
-        return {re.sub(r"(?<!^)([A-Z])", lambda c: f"_{c[1].lower()}", k): snaked(inner) for k, inner in value.items()}
-    return [snaked(inner) for inner in value] if isinstance(value, list) else value
-
-
-def test_users_roles_are_joined_to_the_clusters_own(helm: Helm) -> None:
-    roles = {item["metadata"]["name"].rpartition("-")[2]: item for item in helm.render({"rbac.create": False})
-             if item["kind"] == "ClusterRole"}  # fmt: skip
-    assert set(roles) == {"view", "edit"}
-    prefix = "rbac.authorization.k8s.io/aggregate-to-"
-    assert {name: sorted(label.removeprefix(prefix) for label in role["metadata"]["labels"] if prefix in label)
-            for name, role in roles.items()} == {"view": ["view"], "edit": ["admin", "edit"]}  # fmt: skip
-    assert {resource for _, resource, _ in granted(roles["edit"]["rules"])} == {"modeldeployments", "modelregistries"}
-
-
-def test_the_dashboard_and_the_alerts_arrive_as_they_are(helm: Helm) -> None:
-    items = helm.render({"monitoring.rules.enabled": True, "monitoring.dashboard.enabled": True})
-    dashboard = only(items, "ConfigMap")
-    assert json.loads(dashboard["data"]["tidegate.json"]) == json.loads(
-        (CHART / "dashboards/tidegate.json").read_text()
-    )
-    assert dashboard["metadata"]["labels"]["grafana_dashboard"] == "1"
-    assert only(items, "PrometheusRule")["spec"] == yaml.safe_load((CHART / "rules/operator.yaml").read_text())
-
-
-def test_the_service_monitor_finds_the_service_and_keeps_the_labels_of_objects(helm: Helm) -> None:
-    items = helm.render({"monitoring.serviceMonitor.enabled": True})
-    monitor, service = only(items, "ServiceMonitor")["spec"], only(items, "Service")
-    assert monitor["selector"]["matchLabels"].items() <= service["metadata"]["labels"].items()
-    (endpoint,) = monitor["endpoints"]
-    assert endpoint["port"] in {port["name"] for port in service["spec"]["ports"]}
-    assert endpoint["honorLabels"] is True
-
-
-def test_the_pod_monitor_finds_the_pods_in_place_of_the_service(helm: Helm) -> None:
-    values = {"monitoring.serviceMonitor.enabled": True, "monitoring.serviceMonitor.kind": "PodMonitor"}
-    items = helm.render(values)
-    assert [item for item in items if item["kind"] == "ServiceMonitor"] == []
-    monitor, pod = only(items, "PodMonitor")["spec"], only(items, "Deployment")["spec"]["template"]
-    assert monitor["selector"]["matchLabels"].items() <= pod["metadata"]["labels"].items()
-    (endpoint,) = monitor["podMetricsEndpoints"]
-    (container,) = pod["spec"]["containers"]
-    assert endpoint["port"] in {port["name"] for port in container["ports"]}
-    assert endpoint["honorLabels"] is True
 
 
 def test_probes_ask_what_the_operator_answers(helm: Helm) -> None:

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from tests.fakes.cluster import conflict_every, refuse_kind
 from tests.fakes.leases import FakeLeases
-from tests.integration.loop.stage import NAME, Look, Stage
+from tests.integration.loop.look import Look
+from tests.integration.loop.stage import NAME, Stage
 
 from tidegate.core.labels import KIND, ROUTE_KIND
 from tidegate.core.manifests import CHILD_KINDS

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 from tests.fakes.notifier import FakeNotifier
-from tests.integration.loop.stage import NAME, FakeStage, Look, Stage
+from tests.integration.loop.look import Look
+from tests.integration.loop.stage import NAME, FakeStage, Stage
 
 from tidegate.core.notice import Happening
 from tidegate.ports import Manifest

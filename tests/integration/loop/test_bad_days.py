@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 from tests.fakes.cluster import conflict_every
-from tests.integration.loop.stage import FakeStage, Look, Stage
+from tests.integration.loop.look import Look
+from tests.integration.loop.stage import FakeStage, Stage
 
 from tidegate.core.labels import KIND, ROUTE_KIND
 from tidegate.core.reasons import Reason

@@ -2,7 +2,8 @@
 
 import asyncio
 
-from tests.integration.loop.stage import MODEL, Look, Stage
+from tests.integration.loop.look import Look
+from tests.integration.loop.stage import MODEL, Stage
 
 from tidegate.core.reasons import Reason
 

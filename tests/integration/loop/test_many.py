@@ -4,7 +4,8 @@ import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
-from tests.integration.loop.stage import MODEL, Look, Stage
+from tests.integration.loop.look import Look
+from tests.integration.loop.stage import MODEL, Stage
 from tests.integration.loop.test_api_server import RealStage
 
 from tidegate.adapters.access import Access

@@ -2,7 +2,8 @@
 
 import asyncio
 
-from tests.integration.loop.stage import Look, Stage
+from tests.integration.loop.look import Look
+from tests.integration.loop.stage import Stage
 
 from tidegate.core.labels import KIND, RECORD, ROUTE_KIND
 

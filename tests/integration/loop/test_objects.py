@@ -3,7 +3,8 @@
 import asyncio
 import copy
 
-from tests.integration.loop.stage import NAME, Look, Stage
+from tests.integration.loop.look import Look
+from tests.integration.loop.stage import NAME, Stage
 
 from tidegate.core.labels import KIND, ROUTE_KIND
 from tidegate.core.manifests import CHILD_KINDS

@@ -5,7 +5,8 @@ from collections.abc import AsyncIterator
 
 import pytest
 from tests.fakes.prometheus import FakePrometheus
-from tests.integration.loop.stage import FakeStage, Look, Stage
+from tests.integration.loop.look import Look
+from tests.integration.loop.stage import FakeStage, Stage
 
 from tidegate.loop.polled import BEGINNINGS, FIRING, INTERVAL
 

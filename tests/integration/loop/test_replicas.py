@@ -10,7 +10,8 @@ from tests.fakes.cluster import Fault, Phase, crash_at
 from tests.fakes.leases import FakeLeases
 from tests.fixtures.until import until
 from tests.integration.loop.line import Line
-from tests.integration.loop.stage import FakeStage, Look
+from tests.integration.loop.look import Look
+from tests.integration.loop.stage import FakeStage
 
 from tidegate.core.election import Lease
 from tidegate.errors import Unreachable

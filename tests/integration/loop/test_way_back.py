@@ -3,7 +3,8 @@
 import asyncio
 
 from tests.fakes.cluster import refuse_kind
-from tests.integration.loop.stage import Look, Stage
+from tests.integration.loop.look import Look
+from tests.integration.loop.stage import Stage
 
 from tidegate.core.labels import KIND, ROUTE_KIND
 from tidegate.errors import Unreachable

@@ -70,3 +70,19 @@ def right(says: str, spec: Mapping[str, Any], name: str = "fraud") -> Case:
 
 def wrong(says: str, blames: str, spec: Mapping[str, Any]) -> Case:
     return Case(says=says, blames=blames, spec=spec)
+
+
+def weights(*weights: int) -> Mapping[str, Any]:
+    return {"rollout": {"weights": list(weights)}}
+
+
+def steps(*steps: tuple[int, str]) -> Mapping[str, Any]:
+    return {"rollout": {"steps": [{"weight": weight, "hold": hold} for weight, hold in steps]}}
+
+
+def gateway(**fields: Any) -> Mapping[str, Any]:
+    return {"traffic": {"gateway": fields}}
+
+
+def rewrite(**path: str) -> Mapping[str, Any]:
+    return {"type": "URLRewrite", "urlRewrite": {"path": path}}

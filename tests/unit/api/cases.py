@@ -1,30 +1,10 @@
 """Specs that are right and specs that are wrong, for pydantic and the real API server alike."""
 
-from collections.abc import Mapping
-from typing import Any
-
-from tests.unit.api.case import CUSTOM, Case, merge, right, wrong
+from tests.unit.api.case import CUSTOM, Case, gateway, merge, rewrite, right, steps, weights, wrong
 from tests.unit.api.cases_autoscaling import AUTOSCALED, NOT_AUTOSCALED
 from tests.unit.api.cases_gates import GATES, RIGHT_GATES
 from tests.unit.api.cases_guards import GUARDS
 from tests.unit.api.cases_runtimes import NO_RUNTIMES, RUNTIMES
-
-
-def _weights(*weights: int) -> Mapping[str, Any]:
-    return {"rollout": {"weights": list(weights)}}
-
-
-def _steps(*steps: tuple[int, str]) -> Mapping[str, Any]:
-    return {"rollout": {"steps": [{"weight": weight, "hold": hold} for weight, hold in steps]}}
-
-
-def _gateway(**fields: Any) -> Mapping[str, Any]:
-    return {"traffic": {"gateway": fields}}
-
-
-def _rewrite(**path: str) -> Mapping[str, Any]:
-    return {"type": "URLRewrite", "urlRewrite": {"path": path}}
-
 
 _ARCHIVE = {"stage": "Archived"}
 
@@ -48,11 +28,11 @@ RIGHT = (
     right("a registry of the namespace", {"model": {"registry": {"name": "team"}}}),
     right("credentials for the pods", {"model": {"registry": {"secretRef": {"name": "mlflow"}}}}),
     right("nothing written to the registry", {"model": {"writeBack": "None"}}),
-    right("straight to 100", _weights(100)),
-    right("sixteen weights", _weights(*range(1, 16), 100)),
+    right("straight to 100", weights(100)),
+    right("sixteen weights", weights(*range(1, 16), 100)),
     right("a hold for the default weights", {"rollout": {"hold": "90s"}}),
     right("a hold of nothing", {"rollout": {"weights": [50, 100], "hold": "0s"}}),
-    right("steps with holds in milliseconds", _steps((50, "250ms"), (100, "1m500ms"))),
+    right("steps with holds in milliseconds", steps((50, "250ms"), (100, "1m500ms"))),
     right("holds that fill the deadline exactly", {"rollout": {"weights": [50, 100], "hold": "5m", "deadline": "10m"}}),
     right("a limit of nothing", {"guards": {"errorRate": {"max": "0%"}}}),
     right("a limit just below everything", {"guards": {"errorRate": {"max": "99.9999%"}}}),
@@ -118,24 +98,22 @@ RIGHT = (
     ),
     right(
         "two listeners of one gateway",
-        _gateway(parentRefs=[{"name": "public", "sectionName": "http"}, {"name": "public", "sectionName": "https"}]),
+        gateway(parentRefs=[{"name": "public", "sectionName": "http"}, {"name": "public", "sectionName": "https"}]),
     ),
     right(
         "two gateways of one name in two namespaces",
-        _gateway(parentRefs=[{"name": "public", "namespace": "a"}, {"name": "public", "namespace": "b"}]),
+        gateway(parentRefs=[{"name": "public", "namespace": "a"}, {"name": "public", "namespace": "b"}]),
     ),
-    right("a wildcard host name", _gateway(hostnames=["*.example.com"])),
-    right(
-        "a regular expression for a path", _gateway(matches=[{"path": {"type": "RegularExpression", "value": ".*"}}])
-    ),
+    right("a wildcard host name", gateway(hostnames=["*.example.com"])),
+    right("a regular expression for a path", gateway(matches=[{"path": {"type": "RegularExpression", "value": ".*"}}])),
     right(
         "a prefix that is rewritten",
-        _gateway(
+        gateway(
             matches=[{"path": {"type": "PathPrefix", "value": "/fraud"}}],
-            filters=[_rewrite(type="ReplacePrefixMatch", replacePrefixMatch="/")],
+            filters=[rewrite(type="ReplacePrefixMatch", replacePrefixMatch="/")],
         ),
     ),
-    right("a gateway without a time limit", _gateway(timeouts={"request": "0s", "backendRequest": "10s"})),
+    right("a gateway without a time limit", gateway(timeouts={"request": "0s", "backendRequest": "10s"})),
     right("a pause", {"paused": True}),
 )
 
@@ -278,89 +256,89 @@ WRONG = (
     # traffic
     wrong("no traffic", "spec.traffic", {"traffic": None}),
     wrong("traffic by nothing", "spec.traffic.gateway", {"traffic": {"gateway": None}}),
-    wrong("no parent", "spec.traffic.gateway.parentRefs", _gateway(parentRefs=[])),
+    wrong("no parent", "spec.traffic.gateway.parentRefs", gateway(parentRefs=[])),
     wrong(
-        "a parent without a name", "spec.traffic.gateway.parentRefs[0].name", _gateway(parentRefs=[{"namespace": "a"}])
+        "a parent without a name", "spec.traffic.gateway.parentRefs[0].name", gateway(parentRefs=[{"namespace": "a"}])
     ),
     wrong(
         "a Service as parent",
         "spec.traffic.gateway.parentRefs[0].kind",
-        _gateway(parentRefs=[{"kind": "Service", "name": "public"}]),
+        gateway(parentRefs=[{"kind": "Service", "name": "public"}]),
     ),
     wrong(
         "one gateway twice",
         "spec.traffic.gateway.parentRefs",
-        _gateway(parentRefs=[{"name": "public"}, {"name": "public", "sectionName": "https"}]),
+        gateway(parentRefs=[{"name": "public"}, {"name": "public", "sectionName": "https"}]),
     ),
     wrong(
         "one gateway by two ports",
         "spec.traffic.gateway.parentRefs",
-        _gateway(parentRefs=[{"name": "public", "port": 80}, {"name": "public", "port": 443}]),
+        gateway(parentRefs=[{"name": "public", "port": 80}, {"name": "public", "port": 443}]),
     ),
     wrong(
-        "a host name with a scheme", "spec.traffic.gateway.hostnames[1]", _gateway(hostnames=["a.example", "http://b"])
+        "a host name with a scheme", "spec.traffic.gateway.hostnames[1]", gateway(hostnames=["a.example", "http://b"])
     ),
     wrong(
         "a path with a blank segment",
         "spec.traffic.gateway.matches[0].path.value",
-        _gateway(matches=[{"path": {"value": "/a//b"}}]),
+        gateway(matches=[{"path": {"value": "/a//b"}}]),
     ),
     wrong(
         "a path without a slash",
         "spec.traffic.gateway.matches[0].path.value",
-        _gateway(matches=[{"path": {"value": "a"}}]),
+        gateway(matches=[{"path": {"value": "a"}}]),
     ),
-    wrong("an unknown method", "spec.traffic.gateway.matches[0].method", _gateway(matches=[{"method": "FETCH"}])),
+    wrong("an unknown method", "spec.traffic.gateway.matches[0].method", gateway(matches=[{"method": "FETCH"}])),
     wrong(
         "a header match without a value",
         "spec.traffic.gateway.matches[0].headers[0].value",
-        _gateway(matches=[{"headers": [{"name": "x-tenant"}]}]),
+        gateway(matches=[{"headers": [{"name": "x-tenant"}]}]),
     ),
     wrong(
         "one header matched twice",
         "spec.traffic.gateway.matches[0].headers[1]",
-        _gateway(matches=[{"headers": [{"name": "x-tenant", "value": "a"}, {"name": "x-tenant", "value": "b"}]}]),
+        gateway(matches=[{"headers": [{"name": "x-tenant", "value": "a"}, {"name": "x-tenant", "value": "b"}]}]),
     ),
     wrong(
         "one header removed twice",
         "spec.traffic.gateway.filters[0].responseHeaderModifier.remove[1]",
-        _gateway(filters=[{"type": "ResponseHeaderModifier", "responseHeaderModifier": {"remove": ["via", "via"]}}]),
+        gateway(filters=[{"type": "ResponseHeaderModifier", "responseHeaderModifier": {"remove": ["via", "via"]}}]),
     ),
-    wrong("a redirect", "spec.traffic.gateway.filters[0].type", _gateway(filters=[{"type": "RequestRedirect"}])),
-    wrong("a filter without its field", "spec.traffic.gateway.filters[0]", _gateway(filters=[{"type": "URLRewrite"}])),
+    wrong("a redirect", "spec.traffic.gateway.filters[0].type", gateway(filters=[{"type": "RequestRedirect"}])),
+    wrong("a filter without its field", "spec.traffic.gateway.filters[0]", gateway(filters=[{"type": "URLRewrite"}])),
     wrong(
         "a header filter that does nothing",
         "spec.traffic.gateway.filters[0].requestHeaderModifier",
-        _gateway(filters=[{"type": "RequestHeaderModifier", "requestHeaderModifier": {}}]),
+        gateway(filters=[{"type": "RequestHeaderModifier", "requestHeaderModifier": {}}]),
     ),
     wrong(
         "two filters of one type",
         "spec.traffic.gateway.filters",
-        _gateway(filters=[_rewrite(type="ReplaceFullPath", replaceFullPath="/")] * 2),
+        gateway(filters=[rewrite(type="ReplaceFullPath", replaceFullPath="/")] * 2),
     ),
     wrong(
         "a rewritten path of the other type",
         "spec.traffic.gateway.filters[0].urlRewrite.path",
-        _gateway(filters=[_rewrite(type="ReplaceFullPath", replacePrefixMatch="/")]),
+        gateway(filters=[rewrite(type="ReplaceFullPath", replacePrefixMatch="/")]),
     ),
     wrong(
         "a rewritten prefix without a prefix",
         "spec.traffic.gateway.filters",
-        _gateway(filters=[_rewrite(type="ReplacePrefixMatch", replacePrefixMatch="/")]),
+        gateway(filters=[rewrite(type="ReplacePrefixMatch", replacePrefixMatch="/")]),
     ),
     wrong(
         "a try that may take longer than the answer",
         "spec.traffic.gateway.timeouts.backendRequest",
-        _gateway(timeouts={"request": "1s", "backendRequest": "2s"}),
+        gateway(timeouts={"request": "1s", "backendRequest": "2s"}),
     ),
     # rollout
-    wrong("weights that fall", "spec.rollout.weights", _weights(50, 25, 100)),
-    wrong("a weight twice", "spec.rollout.weights", _weights(5, 5, 100)),
-    wrong("weights that don't end in 100", "spec.rollout.weights", _weights(5, 50)),
-    wrong("a weight over 100", "spec.rollout.weights[1]", _weights(50, 101)),
-    wrong("a weight of nothing", "spec.rollout.weights[0]", _weights(0, 100)),
-    wrong("no weights", "spec.rollout.weights", _weights()),
-    wrong("seventeen weights", "spec.rollout.weights", _weights(*range(1, 17), 100)),
+    wrong("weights that fall", "spec.rollout.weights", weights(50, 25, 100)),
+    wrong("a weight twice", "spec.rollout.weights", weights(5, 5, 100)),
+    wrong("weights that don't end in 100", "spec.rollout.weights", weights(5, 50)),
+    wrong("a weight over 100", "spec.rollout.weights[1]", weights(50, 101)),
+    wrong("a weight of nothing", "spec.rollout.weights[0]", weights(0, 100)),
+    wrong("no weights", "spec.rollout.weights", weights()),
+    wrong("seventeen weights", "spec.rollout.weights", weights(*range(1, 17), 100)),
     wrong("a weight as text", "spec.rollout.weights[0]", {"rollout": {"weights": ["5%", 100]}}),
     wrong(
         "weights and steps",
@@ -370,11 +348,11 @@ WRONG = (
     wrong(
         "steps and one hold", "spec.rollout.hold", {"rollout": {"hold": "1m", "steps": [{"weight": 100, "hold": "1m"}]}}
     ),
-    wrong("steps that fall", "spec.rollout.steps", _steps((50, "1m"), (5, "1m"), (100, "1m"))),
-    wrong("steps that don't end in 100", "spec.rollout.steps", _steps((50, "1m"))),
-    wrong("no steps", "spec.rollout.steps", _steps()),
+    wrong("steps that fall", "spec.rollout.steps", steps((50, "1m"), (5, "1m"), (100, "1m"))),
+    wrong("steps that don't end in 100", "spec.rollout.steps", steps((50, "1m"))),
+    wrong("no steps", "spec.rollout.steps", steps()),
     wrong("a step without a hold", "spec.rollout.steps[0].hold", {"rollout": {"steps": [{"weight": 100}]}}),
-    wrong("a step over 100", "spec.rollout.steps[1].weight", _steps((50, "1m"), (110, "1m"))),
+    wrong("a step over 100", "spec.rollout.steps[1].weight", steps((50, "1m"), (110, "1m"))),
     wrong("a negative hold", "spec.rollout.hold", {"rollout": {"hold": "-5m"}}),
     wrong("a hold without a unit", "spec.rollout.hold", {"rollout": {"hold": "300"}}),
     wrong("a hold as a number", "spec.rollout.hold", {"rollout": {"hold": 300}}),
@@ -385,7 +363,7 @@ WRONG = (
         "spec.rollout.hold",
         {"rollout": {"hold": "721h", "weights": [100], "deadline": "2160h"}},
     ),
-    wrong("a negative hold in a step", "spec.rollout.steps[1].hold", _steps((50, "1m"), (100, "-1m"))),
+    wrong("a negative hold in a step", "spec.rollout.steps[1].hold", steps((50, "1m"), (100, "-1m"))),
     wrong("holds longer than the deadline", "spec.rollout.deadline", {"rollout": {"hold": "1h", "deadline": "3h"}}),
     wrong("default holds longer than the deadline", "spec.rollout.deadline", {"rollout": {"deadline": "19m"}}),
     wrong(
