@@ -71,7 +71,7 @@ def manifests(
         "imagePullPolicy": "IfNotPresent",
         "command": command,
         "env": [
-            *(stores.environment() if large else ()),
+            *(stores.environment(namespace) if large else ()),
             *({"name": name, "value": value} for name, value in environment.items()),
         ],
         "ports": [{"name": "http", "containerPort": PORT}],
@@ -89,7 +89,7 @@ def manifests(
         "enableServiceLinks": False,
         "automountServiceAccountToken": False,
         "terminationGracePeriodSeconds": 1,
-        "initContainers": [stores.preparation(image)] if large else [],
+        "initContainers": [stores.preparation(image, namespace)] if large else [],
         "containers": [container],
         "volumes": [{"name": "data", **(data or {"emptyDir": {}})}, {"name": "tmp", "emptyDir": {}}],
     }

@@ -113,26 +113,30 @@ def _server(namespace: str, name: str, image: str, container: dict[str, Any]) ->
     ]
 
 
-def environment() -> list[dict[str, Any]]:
-    """What MLflow's container needs to reach both: `BACKEND` is the URI of the database."""
+def environment(namespace: str) -> list[dict[str, Any]]:
+    """What MLflow's container needs to reach both: `BACKEND` is the URI of the database.
+
+    Clients are sent to the store by presigned URLs, so that its name has to mean something in every namespace.
+    """
+    store = f"{OBJECTSTORE}.{namespace}.svc.cluster.local"
     names = ("PGPASSWORD", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
     secrets = [{"name": name, "valueFrom": {"secretKeyRef": {"name": SECRET, "key": name}}} for name in names]
     said = {
         "BACKEND": f"postgresql://mlflow:$(PGPASSWORD)@{POSTGRES}:{_PORTS[POSTGRES]}/mlflow",
-        "MLFLOW_S3_ENDPOINT_URL": f"http://{OBJECTSTORE}:{_PORTS[OBJECTSTORE]}",
+        "MLFLOW_S3_ENDPOINT_URL": f"http://{store}:{_PORTS[OBJECTSTORE]}",
         "AWS_DEFAULT_REGION": "us-east-1",
     }
     return [*secrets, *({"name": name, "value": value} for name, value in said.items())]
 
 
-def preparation(image: str) -> dict[str, Any]:
+def preparation(image: str, namespace: str) -> dict[str, Any]:
     """The init container that waits for both and makes the bucket."""
     return {
         "name": "stores",
         "image": image,
         "imagePullPolicy": "IfNotPresent",
         "command": ["python", "-c", _PREPARE],
-        "env": environment(),
+        "env": environment(namespace),
     }
 
 
