@@ -1,12 +1,12 @@
 """What everybody who tells of versions owes the gates: the fake and the one over a real MLflow server alike."""
 
 import itertools
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass, replace
 
 import pytest
 from tests.fakes.registry import FakeRegistry
-from tests.fixtures.mlflow import MlflowServer, RegistryEditor, mlflow_server
+from tests.fixtures.mlflow import MlflowServer, RegistryEditor
 
 from tidegate.adapters.mlflow import MlflowRegistry
 from tidegate.core.gates import ModelFile, VersionDetails, Wants
@@ -37,12 +37,6 @@ class Subject:
         told = await self.registry.describe(await self.version(model, number), wants)
         assert isinstance(told, VersionDetails), told
         return told
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
-    with mlflow_server(tmp_path_factory.mktemp("mlflow")) as running:
-        yield running
 
 
 @pytest.fixture(params=["fake", "mlflow"])

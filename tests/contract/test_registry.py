@@ -1,12 +1,12 @@
 """What every registry owes the loop: the fake and the one over a real MLflow server alike."""
 
 import itertools
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import pytest
 from tests.fakes.registry import FakeRegistry
-from tests.fixtures.mlflow import MlflowServer, RegistryEditor, mlflow_server
+from tests.fixtures.mlflow import MlflowServer, RegistryEditor
 
 from tidegate.adapters.mlflow import RECHECK_EVERY, SINGLE_READS, MlflowRegistry
 from tidegate.core.plan import Pointer, PointerKind
@@ -38,12 +38,6 @@ class Subject:
         assert isinstance(read, Unavailable), read
         assert repr(model) in read.message
         return read.reason
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
-    with mlflow_server(tmp_path_factory.mktemp("mlflow")) as running:
-        yield running
 
 
 @pytest.fixture(params=["fake", "mlflow"])

@@ -2,12 +2,12 @@
 
 import asyncio
 import itertools
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import pytest
 from tests.fakes.registry import FakeRegistry
-from tests.fixtures.mlflow import MlflowServer, RegistryEditor, mlflow_server
+from tests.fixtures.mlflow import MlflowServer, RegistryEditor
 
 from tidegate.adapters.mlflow import login_from
 from tidegate.adapters.mlflow_writes import MlflowWriter
@@ -42,12 +42,6 @@ class Subject:
 
     async def stages(self, model: str) -> dict[str, str]:
         return {version.number: version.stage for version in (await self.read(model)).versions}
-
-
-@pytest.fixture(scope="module")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
-    with mlflow_server(tmp_path_factory.mktemp("mlflow")) as running:
-        yield running
 
 
 @pytest.fixture(params=["fake", "mlflow"])
