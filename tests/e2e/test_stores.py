@@ -10,7 +10,7 @@ from tests.e2e.conftest import Stage
 from tests.e2e.site import SITES, Site
 from tests.e2e.test_models import SHARE
 
-NAMESPACE = "mlflow-large"
+NAMESPACE = f"{SITES}mlflow"  # while it is deleted, other tests know that it is none of theirs
 
 
 def test_a_challenger_of_a_registry_on_postgresql_and_an_object_store_becomes_champion(
