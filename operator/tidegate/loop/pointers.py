@@ -20,7 +20,6 @@ from tidegate.core.registered import RegisteredModel
 from tidegate.core.values import Unavailable
 from tidegate.errors import NotLeading
 from tidegate.loop.fence import Fence
-from tidegate.loop.pause import pause
 from tidegate.loop.registries import Registries
 from tidegate.ports import Clock, RegistryWriter
 
@@ -102,7 +101,11 @@ class PointerSaga:
         self._news.clear()
         due = min((task.due for task in self._tasks.values() if _open(task)), default=None)
         left = None if due is None else max(0.0, due - self._clock.monotonic())
-        await pause(self._news, left)
+        try:
+            async with asyncio.timeout(left):
+                await self._news.wait()
+        except TimeoutError:
+            pass
 
     async def _try(self, key: str, task: _Task) -> None:
         before = task.errand

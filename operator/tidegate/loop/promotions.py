@@ -21,7 +21,6 @@ from tidegate.core.registered import RegisteredModel
 from tidegate.core.values import Unavailable
 from tidegate.errors import ClusterError, Conflict, NotLeading
 from tidegate.loop.fence import Fence
-from tidegate.loop.pause import pause
 from tidegate.loop.world import World
 from tidegate.ports import Clock, Cluster, Manifest, RegistryWriter
 
@@ -58,7 +57,11 @@ class Promotions:
         while self._governed:
             self._news.clear()
             await self.once()
-            await pause(self._news, AGAIN if self._open() else IDLE)
+            try:
+                async with asyncio.timeout(AGAIN if self._open() else IDLE):
+                    await self._news.wait()
+            except TimeoutError:
+                continue
 
     async def once(self) -> None:
         """Look at every promotion that is not decided; what was begun comes first, then the oldest."""

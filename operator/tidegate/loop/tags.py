@@ -21,7 +21,6 @@ from tidegate.core.tags import Note, notes, prefix, recollection
 from tidegate.core.values import ObjectRef, Unavailable, VersionId
 from tidegate.errors import NotLeading
 from tidegate.loop.fence import Fence
-from tidegate.loop.pause import pause
 from tidegate.loop.registries import Registries
 from tidegate.ports import Clock, RegistryWriter
 from tidegate.telemetry import Metrics
@@ -109,7 +108,11 @@ class TagWriter:
     async def _wait(self, now: float) -> None:
         self._news.clear()
         due = min((task.due for task in self._tasks.values()), default=None)
-        await pause(self._news, None if due is None else max(0.0, due - now))
+        try:
+            async with asyncio.timeout(None if due is None else max(0.0, due - now)):
+                await self._news.wait()
+        except TimeoutError:
+            pass
 
     async def _try(self, key: str, task: _Task) -> None:
         if task.done:
