@@ -97,6 +97,9 @@ class Metrics:
         self.audit_events = self._counter(
             "tidegate_audit_events_total", "Audit events by result: written, or failed (and tried again).", "result"
         )
+        self.part_failures = self._counter(
+            "tidegate_part_failures_total", "Parts of the leader's work that failed and were started again.", "part"
+        )
         self.queue = self._gauge("tidegate_queue_depth", "Objects that wait for a pass.")
         self.leader = self._gauge("tidegate_leader", "1 while this replica leads, else 0.")
         self.reverting = self._gauge("tidegate_reverts_in_progress", "Reverts that are being written.")

@@ -3,7 +3,7 @@
 import asyncio
 import socket
 import uuid
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
 from typing import Any
 
 from tidegate.adapters.mlflow import MlflowRegistry
@@ -40,6 +40,7 @@ from tidegate.loop.reverts import RevertLane
 from tidegate.loop.routes import Routes
 from tidegate.loop.standby import Standby
 from tidegate.loop.statuses import Statuses
+from tidegate.loop.supervise import Supervisor
 from tidegate.loop.tags import Recollections, TagWriter
 from tidegate.loop.telling import AlertLane
 from tidegate.loop.watchdog import Watchdog
@@ -92,6 +93,7 @@ class Operator:
         self.prometheus = prometheus or NoPrometheus()
         self.clock = clock
         self.metrics = Metrics()
+        self.supervisor = Supervisor(self.metrics, self._look_at_all)
         self.fence = Fence()
         leading = Fenced(cluster, self.fence)
         self.world = World()
@@ -293,7 +295,7 @@ class Operator:
         async with asyncio.TaskGroup() as group:
             group.create_task(self.relister.run())
             group.create_task(self.watchdog.run())
-            group.create_task(self.notices.run())
+            group.create_task(self.supervisor.keep("notices", self.notices.run))
             await self.relister.complete.wait()
             self.matching.now()  # the first time takes a while, and an alert shall not
             self._rest()
@@ -303,23 +305,32 @@ class Operator:
         """What only the leader does: ask the registry, read evidence, and decide. Begins with everything there is."""
         self.children.begin()
         self.queue.open()
-        for key in self.world.names(KIND):
-            self.look(key)
+        self._look_at_all()
         try:
             async with asyncio.TaskGroup() as group:
-                group.create_task(self.registries.run())
-                group.create_task(self.pointers.run())
-                group.create_task(self.promotions.run())
-                group.create_task(self.retrainings.run())
-                group.create_task(self.tags.run())
-                group.create_task(self.recollections.run())
                 group.create_task(self.workers.run())
-                if self.polled is not None:
-                    group.create_task(self.polled.run())
+                for name, run in self._parts().items():
+                    group.create_task(self.supervisor.keep(name, run), name=name)
         finally:
             self.queue.shut()
             await self.gates.close()
             await self.evidence.close()
+
+    def _look_at_all(self) -> None:
+        if self.fence.open:
+            self._changed(self.world.names(KIND))
+
+    def _parts(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
+        """What else the leader does, by name: none of it is needed to decide on what is known, or to revert."""
+        polled = {} if self.polled is None else {"alerts": self.polled.run}
+        return polled | {
+            "registries": self.registries.run,
+            "pointers": self.pointers.run,
+            "promotions": self.promotions.run,
+            "retrainings": self.retrainings.run,
+            "tags": self.tags.run,
+            "recollections": self.recollections.run,
+        }
 
     def _rest(self) -> None:
         """Another replica leads: it shows how objects stand, and what it does not see to this one does."""

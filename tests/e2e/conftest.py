@@ -1,20 +1,23 @@
 """One cluster for all end-to-end tests: started once, with MLflow and the operator installed by its chart."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 import pytest
 
 from tests.cluster.access import Access
+from tests.cluster.errors import StartError
 from tests.cluster.full import Cluster
 from tests.cluster.images import ensure_images
 from tests.cluster.progress import Progress
-from tests.driver.platform import install_mlflow, install_operator
+from tests.driver.platform import NAMESPACE, OPERATORS, install_mlflow, install_operator, listed
 from tests.driver.registry import Mlflow, Profile, profile
 from tests.e2e.site import Site
 from tests.e2e.together import Stories
 
+SAID = 40  # lines of each replica's log that a failure shows
 IMAGES = (*Profile.POSTGRES.images, "tidegate-operator", "tidegate-runtime")
 
 
@@ -57,9 +60,12 @@ def furnish(access: Access) -> Mlflow:
 
 
 @pytest.fixture
-def together(stage: Stage) -> Stories:
-    """Runs stories at once, each on a site of its own."""
-    return Stories(stage.access, stage.mlflow)
+def together(stage: Stage) -> Iterator[Stories]:
+    """Runs stories at once, each on a site of its own. Whatever they do to the operator, it never ends by itself."""
+    yield Stories(stage.access, stage.mlflow)
+    pods = listed(stage.access, "pods", NAMESPACE, OPERATORS)
+    ended = [s for pod in pods for s in pod["status"].get("containerStatuses", []) if s["restartCount"]]
+    assert ended == [], f"the operator ended by itself: {replicas(stage.access)}"
 
 
 @pytest.fixture
@@ -68,3 +74,25 @@ def site(together: Stories, request: pytest.FixtureRequest) -> Iterator[Site]:
     made = together.site(request.node.name)
     yield made
     made.remove()
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """A failure shows what the replicas of the operator last said: their pods are gone when somebody reads it."""
+    report = yield
+    stage = getattr(item, "funcargs", {}).get("stage")
+    if report.failed and isinstance(stage, Stage):
+        report.sections.append(("the operator's replicas", replicas(stage.access)))
+    return report
+
+
+def replicas(access: Access) -> str:
+    """The replicas as they stand, and the end of what each said, also what it said before it was started again."""
+    about = ("-n", NAMESPACE, "-l", OPERATORS)
+    parts = [access.kubectl("get", "pods", *about)]
+    for pod in access.kubectl("get", "pods", "-o", "name", *about).split():
+        for which in ("--previous=false", "--previous=true"):
+            with suppress(StartError):  # most were never started again
+                said = access.kubectl("logs", "-n", NAMESPACE, pod, f"--tail={SAID}", which)
+                parts.append(f"-- {pod}, {which}\n{said}")
+    return "\n".join(parts)

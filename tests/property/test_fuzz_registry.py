@@ -52,7 +52,7 @@ def asked(registry: MlflowRegistry, server: Scripted, body: bytes) -> Answers:
 
 async def fresh(registry: MlflowRegistry) -> Answers:
     # Each example is a process of its own: its own event loop, and nothing known from before.
-    registry._loading = asyncio.Lock()
+    registry._loader._loading = asyncio.Lock()
     registry._ready.clear()
     return dict(await registry.resolve(WISHES))
 

@@ -5,8 +5,6 @@ searches, and on servers before 3.17, which cannot filter by a list of names, by
 """
 
 import asyncio
-import importlib
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -16,6 +14,7 @@ from urllib.parse import quote_plus
 
 from tidegate.adapters.mlflow_details import MlflowDetails
 from tidegate.adapters.mlflow_failures import Access, RegistryFault, access, unreachable
+from tidegate.adapters.mlflow_loading import Loader
 from tidegate.core.gates import VersionDetails, Wants
 from tidegate.core.plan import Pointer, PointerKind
 from tidegate.core.reasons import Reason
@@ -42,7 +41,6 @@ WALK_EVERY = 5
 
 _THREADS = 4
 _REQUEST_SECONDS = 5.0
-_CONNECT_SECONDS = 2.0
 #: A call is given up this long after its own deadline: the thread is then stuck in something that no deadline reaches.
 _GRACE_SECONDS = 1.0
 _PASS_SECONDS = 15.0
@@ -72,8 +70,7 @@ class MlflowRegistry:
         self._access = access(login)
         self._timeout = timeout
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="registry")
-        self._client: Client | None = None
-        self._loading = asyncio.Lock()
+        self._loader: Loader[Client] = Loader("tidegate.adapters.mlflow_client:Client", self._pool, timeout)
         self._details = MlflowDetails(self._access)
         self._ready: dict[VersionId, int] = {}
         self._no_filter_for = 0
@@ -89,7 +86,7 @@ class MlflowRegistry:
             return dict.fromkeys(wishes, self._access)
         if not wishes:
             return {}
-        client = await self._loaded(self._access)
+        client = await self._loader.client(self._access)
         current = _Pass(self._access, client, self._pool, self._timeout)
         names = sorted({model for model, _ in wishes})
         models = await (self._singly(current, names) if len(names) <= SINGLE_READS else self._searched(current, names))
@@ -106,7 +103,7 @@ class MlflowRegistry:
         """See the port. Takes at most about `timeout`."""
         if isinstance(self._access, Unavailable):
             return self._access
-        client = await self._loaded(self._access)
+        client = await self._loader.client(self._access)
         answer = await _Pass(self._access, client, self._pool, self._timeout).ask(client.check)
         return answer if isinstance(answer, Unavailable) else None
 
@@ -118,13 +115,6 @@ class MlflowRegistry:
         """Let the threads go; one that still waits for an answer ends by its own deadline."""
         await self._details.close()
         self._pool.shutdown(wait=False, cancel_futures=True)
-
-    async def _loaded(self, where: Access) -> "Client":
-        async with self._loading:
-            if self._client is None:
-                run = asyncio.get_running_loop().run_in_executor
-                self._client = await run(self._pool, _load, where, self._timeout)
-            return self._client
 
     async def _singly(self, current: "_Pass", names: Iterable[str]) -> dict[str, "Model | Unavailable"]:
         listed = list(names)
@@ -300,18 +290,3 @@ def _number(model: "Model", pointer: Pointer) -> str | Unavailable:
 def _listed(names: Iterable[str], most: int = 8) -> str:
     ordered = sorted(names)
     return ", ".join(map(repr, ordered[:most])) + (", …" if len(ordered) > most else "") if ordered else "none"
-
-
-def quiet() -> None:
-    """Set what mlflow reads when it is imported: no telemetry, no handlers of its own on the process's log."""
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("MLFLOW_CONFIGURE_LOGGING", "false")
-    os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
-
-
-def _load(where: Access, timeout: float) -> "Client":
-    quiet()
-    client: Client = importlib.import_module("tidegate.adapters.mlflow_client").Client(
-        where, timeout=timeout, connect=min(_CONNECT_SECONDS, timeout)
-    )
-    return client

@@ -4,14 +4,13 @@ Apart from `adapters.mlflow`, whose poll every object depends on: these reads ar
 """
 
 import asyncio
-import importlib
-import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
 from tidegate.adapters.mlflow_failures import Access, RegistryFault, unreachable
+from tidegate.adapters.mlflow_loading import Loader
 from tidegate.core.gates import VersionDetails, Wants
 from tidegate.core.values import Unavailable, VersionId
 
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 _T = TypeVar("_T")
 _THREADS = 2
 _REQUEST_SECONDS = 10.0
-_CONNECT_SECONDS = 2.0
 #: A call is given up this long after its own deadline: the thread is then stuck in something that no deadline reaches.
 _GRACE_SECONDS = 1.0
 
@@ -38,14 +36,14 @@ class MlflowDetails:
         self._access = where
         self._timeout = timeout
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="details")
-        self._client: VersionClient | None = None
-        self._loading = asyncio.Lock()
+        path = "tidegate.adapters.mlflow_version_client:VersionClient"
+        self._loader: Loader[VersionClient] = Loader(path, self._pool, timeout)
 
     async def describe(self, version: VersionId, wants: Wants) -> VersionDetails | Unavailable:
         """See the port."""
         if isinstance(self._access, Unavailable):
             return self._access
-        client = await self._loaded(self._access)
+        client = await self._loader.client(self._access)
         model, number = version.model, version.number
         try:
             found = await self._call(self._access, partial(client.described, model, number))
@@ -62,27 +60,9 @@ class MlflowDetails:
         """Let the threads go; one that still waits for an answer ends by its own deadline."""
         self._pool.shutdown(wait=False, cancel_futures=True)
 
-    async def _loaded(self, where: Access) -> "VersionClient":
-        async with self._loading:
-            if self._client is None:
-                run = asyncio.get_running_loop().run_in_executor
-                self._client = await run(self._pool, _load, where, self._timeout)
-            return self._client
-
     async def _call(self, where: Access, work: Callable[[], _T]) -> _T:
         try:
             async with asyncio.timeout(self._timeout + _GRACE_SECONDS):
                 return await asyncio.get_running_loop().run_in_executor(self._pool, work)
         except TimeoutError as error:
             raise unreachable(where, f"no answer within {self._timeout:g} s") from error
-
-
-def _load(where: Access, timeout: float) -> "VersionClient":
-    # Read by mlflow when it is imported: no telemetry, no handlers of its own on the process's log.
-    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
-    os.environ.setdefault("MLFLOW_CONFIGURE_LOGGING", "false")
-    os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
-    client: VersionClient = importlib.import_module("tidegate.adapters.mlflow_version_client").VersionClient(
-        where, timeout=timeout, connect=min(_CONNECT_SECONDS, timeout)
-    )
-    return client

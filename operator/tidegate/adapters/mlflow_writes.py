@@ -1,14 +1,13 @@
 """Writes to the MLflow model registry, in threads of their own: a registry that hangs for writes delays no read."""
 
 import asyncio
-import importlib
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import TYPE_CHECKING, TypeVar
 
-from tidegate.adapters.mlflow import quiet
 from tidegate.adapters.mlflow_failures import Access, RegistryFault, access, unreachable
+from tidegate.adapters.mlflow_loading import Loader
 from tidegate.core.registered import RegisteredModel, RegisteredVersion
 from tidegate.core.values import Unavailable
 from tidegate.ports import Login
@@ -20,7 +19,6 @@ _T = TypeVar("_T")
 
 _THREADS = 2
 _REQUEST_SECONDS = 5.0
-_CONNECT_SECONDS = 2.0
 #: A call of several requests (pages, an alias that is set again) is given up after this many times its deadline.
 _PATIENCE = 3.0
 
@@ -32,8 +30,8 @@ class MlflowWriter:
         self._access = access(login)
         self._timeout = timeout
         self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="registry-writes")
-        self._client: WritingClient | None = None
-        self._loading = asyncio.Lock()
+        path = "tidegate.adapters.mlflow_write_client:WritingClient"
+        self._loader: Loader[WritingClient] = Loader(path, self._pool, timeout)
 
     @property
     def url(self) -> str:
@@ -76,25 +74,10 @@ class MlflowWriter:
         if isinstance(self._access, Unavailable):
             return self._access
         try:
-            client = await self._loaded(self._access)
+            client = await self._loader.client(self._access)
             async with asyncio.timeout(self._timeout * _PATIENCE):
                 return await asyncio.get_running_loop().run_in_executor(self._pool, partial(work, client))
         except TimeoutError:
             return unreachable(self._access, f"no answer within {self._timeout * _PATIENCE:g} s").unavailable
         except RegistryFault as fault:
             return fault.unavailable
-
-    async def _loaded(self, where: Access) -> "WritingClient":
-        async with self._loading:
-            if self._client is None:
-                run = asyncio.get_running_loop().run_in_executor
-                self._client = await run(self._pool, _load, where, self._timeout)
-            return self._client
-
-
-def _load(where: Access, timeout: float) -> "WritingClient":
-    quiet()
-    client: WritingClient = importlib.import_module("tidegate.adapters.mlflow_write_client").WritingClient(
-        where, timeout=timeout, connect=min(_CONNECT_SECONDS, timeout)
-    )
-    return client

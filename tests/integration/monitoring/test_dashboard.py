@@ -205,6 +205,8 @@ TROUBLE: Mapping[str, tuple[Mapping[str, str], Mapping[str, str]]] = {
                                {"job": "t", "reason": "RegistryUnreachable"}),
     "TidegateEvidenceErrors": ({'tidegate_evidence_errors_total{job="t",source="pods"}': "0+60x40"},
                                {"job": "t", "source": "pods"}),
+    "TidegatePartFails": ({'tidegate_part_failures_total{job="t",part="tags"}': "0+1x40"},
+                          {"job": "t", "part": "tags"}),
     "TidegatePassesFail": ({'tidegate_reconciles_total{job="t",outcome="error"}': "0+5x40"}, {"job": "t"}),
     "TidegateQueueGrows": ({'tidegate_queue_depth{job="t"}': "90x40"}, {"job": "t"}),
 }  # fmt: skip

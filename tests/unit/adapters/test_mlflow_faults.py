@@ -155,7 +155,7 @@ async def test_a_server_that_drips_its_headers_is_given_up_though_its_thread_is_
     registry = MlflowRegistry(Login(uri=f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"), timeout=0.5)
     loop = asyncio.get_running_loop()
     # The first read imports the client, however long that takes.
-    await registry._loaded(cast("Access", registry._access))
+    await registry._loader.client(cast("Access", registry._access))
     began = loop.time()
     read = (await registry.resolve([WISH]))[WISH]
     took = loop.time() - began
