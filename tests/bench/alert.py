@@ -29,7 +29,7 @@ def measure(stage: Stage, *, trials: int) -> list[Figure]:
     """Milliseconds from just before an alert is sent to the canary's last answer."""
     each = max(1, round(trials * EACH))
     stage.progress.expect(2)
-    floor = Floor(stage)
+    floor = Floor(stage, "bench-alert-floor")
     with stage.progress.step(f"alert: {trials} lone writes"):
         bare = floor.trials(trials)
     with stage.progress.step(f"alert: {OBJECTS * each} alerts"), ThreadPoolExecutor(TOGETHER) as pool:

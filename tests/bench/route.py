@@ -23,7 +23,6 @@ KEPT, WATCHED = 0.7, 1.0
 #: Seconds without any request after which the load driver, not the gateway, decides who answered last.
 STALL = 0.04
 MEDIAN, RATIO = 60.0, 2.0  # milliseconds; times the floor
-FLOOR = "bench-floor"
 Sample = TypeVar("Sample")
 
 
@@ -33,7 +32,7 @@ def measure(stage: Stage, *, trials: int) -> list[Figure]:
     The floor's trials stand before and after the operator's, so that a machine that gets busier meets both.
     """
     stage.progress.expect(3)
-    floor = Floor(stage)
+    floor = Floor(stage, "bench-route-floor")
     with stage.progress.step(f"route_write: {trials - trials // 2} lone writes"):
         bare = floor.trials(trials - trials // 2)
     with stage.progress.step(f"route_write: {trials} aborts"):
@@ -120,29 +119,30 @@ def _decided(subject: Subject, attempt: Attempt) -> float:
 
 
 class Floor:
-    """Two backends and a route that nobody but this program writes."""
+    """Two backends and a route that nobody but this program writes, in a namespace that nobody used before."""
 
-    def __init__(self, stage: Stage) -> None:
+    def __init__(self, stage: Stage, name: str) -> None:
         access = stage.access
+        self._name = name
         self._access = access
         self._note = stage.progress.note
         self._editor = Editor(access)
-        self._path = f"/apis/gateway.networking.k8s.io/v1/namespaces/{FLOOR}/httproutes/{FLOOR}"
+        self._path = f"/apis/gateway.networking.k8s.io/v1/namespaces/{name}/httproutes/{name}"
         self._chance = random.Random(SEED)
-        access.apply([{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": FLOOR}}])
-        access.apply([*_backend("stays"), *_backend("goes"), _route(access)])
-        for name in ("stays", "goes"):
-            access.kubectl("rollout", "status", f"deployment/{name}", "-n", FLOOR, "--timeout=60s")
+        access.apply([{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name}}])
+        access.apply([*_backend("stays", name), *_backend("goes", name), _route(access, name)])
+        for backend in ("stays", "goes"):
+            access.kubectl("rollout", "status", f"deployment/{backend}", "-n", name, "--timeout=60s")
 
     def trials(self, count: int) -> list[float]:
         """Milliseconds from just before a lone write to the last answer of the backend that lost its weight."""
-        with Traffic(self._access, f"{FLOOR}.example.com", rate=RATE) as traffic:
+        with Traffic(self._access, f"{self._name}.example.com", rate=RATE) as traffic:
             return repeated(count, lambda: self._trial(traffic), self._note)
 
     def remove(self) -> None:
         """Take everything away, not waiting for it."""
         self._editor.close()
-        self._access.kubectl("delete", "namespace", FLOOR, "--wait=false")
+        self._access.kubectl("delete", "namespace", self._name, "--wait=false")
 
     def _trial(self, traffic: Traffic) -> float:
         self._editor.patch(self._path, {"spec": {"rules": _rules(WEIGHT)}})
@@ -160,20 +160,20 @@ def _rules(weight: int) -> list[dict[str, Any]]:
     return [{"backendRefs": [{"name": name, "port": 80, "weight": share} for name, share in shares.items()]}]
 
 
-def _route(access: Access) -> dict[str, Any]:
+def _route(access: Access, name: str) -> dict[str, Any]:
     return {
         "apiVersion": "gateway.networking.k8s.io/v1",
         "kind": "HTTPRoute",
-        "metadata": {"name": FLOOR, "namespace": FLOOR},
+        "metadata": {"name": name, "namespace": name},
         "spec": {
             "parentRefs": [{"name": access.gateway_name, "namespace": access.gateway_namespace}],
-            "hostnames": [f"{FLOOR}.example.com"],
+            "hostnames": [f"{name}.example.com"],
             "rules": _rules(0),
         },
     }
 
 
-def _backend(name: str) -> list[dict[str, Any]]:
+def _backend(name: str, namespace: str) -> list[dict[str, Any]]:
     """A Deployment of one test server, and its Service."""
     labels = {"app": name}
     container = {
@@ -185,7 +185,7 @@ def _backend(name: str) -> list[dict[str, Any]]:
         "readinessProbe": {"httpGet": {"path": "/ready", "port": "http"}, "periodSeconds": 1},
         "resources": {"requests": {"cpu": "20m", "memory": "16Mi"}},
     }
-    metadata = {"name": name, "namespace": FLOOR}
+    metadata = {"name": name, "namespace": namespace}
     template = {"metadata": {"labels": labels}, "spec": {"enableServiceLinks": False, "containers": [container]}}
     return [
         {
