@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,10 +25,12 @@ def install_mlflow(
     *,
     kept: registry.Profile = registry.Profile.SQLITE,
     namespace: str = registry.NAMESPACE,
+    settings: Mapping[str, str] | None = None,
 ) -> registry.Mlflow:
-    """Run MLflow and wait until it answers; `data` and `kept` as for `registry.manifests`."""
-    image = access.image("mlflow")
-    access.apply(registry.manifests(image, data, prefix=access.image_prefix, kept=kept, namespace=namespace))
+    """Run MLflow and wait until it answers; the arguments as for `registry.manifests`."""
+    image, more = access.image("mlflow"), settings or {}
+    made = registry.manifests(image, data, prefix=access.image_prefix, kept=kept, namespace=namespace, settings=more)
+    access.apply(made)
     access.kubectl("rollout", "status", "deployment/mlflow", "-n", namespace, "--timeout=60s")
     return registry.Mlflow(access, namespace)
 
@@ -46,13 +48,7 @@ def install_operator(access: Access, *settings: str, namespace: str = NAMESPACE)
         "prometheus.url": "http://prometheus.monitoring.svc.cluster.local:9090",
         "alerts.existingSecret": "alert-tokens",
     }
-    meta = {"name": "alert-tokens", "namespace": namespace}
-    access.apply(
-        [
-            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}},
-            {"apiVersion": "v1", "kind": "Secret", "metadata": meta, "stringData": {"token": ALERT_TOKEN}},
-        ]
-    )
+    add_secret(access, namespace, "alert-tokens", token=ALERT_TOKEN)
     sets = [part for name, value in wanted.items() for part in ("--set", f"{name}={value}")]
     extra = [part for setting in settings for part in ("--set", setting)]
     chart = str(ROOT / "charts" / "tidegate")
@@ -65,6 +61,17 @@ def install_operator(access: Access, *settings: str, namespace: str = NAMESPACE)
     # The tag of a development image does not move: a newer one under it needs new pods.
     access.kubectl("rollout", "restart", f"deployment/{RELEASE}", "-n", namespace)
     access.kubectl("rollout", "status", f"deployment/{RELEASE}", "-n", namespace, "--timeout=120s")
+
+
+def add_secret(access: Access, namespace: str, name: str, **data: str) -> None:
+    """A Secret, and its namespace where that is not there yet."""
+    meta = {"name": name, "namespace": namespace}
+    access.apply(
+        [
+            {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}},
+            {"apiVersion": "v1", "kind": "Secret", "metadata": meta, "stringData": data},
+        ]
+    )
 
 
 def alerts_url(access: Access, namespace: str = NAMESPACE) -> str:

@@ -52,10 +52,11 @@ def manifests(
     prefix: str = "localhost",
     kept: Profile = Profile.SQLITE,
     namespace: str = NAMESPACE,
+    settings: Mapping[str, str] | None = None,
 ) -> list[dict[str, Any]]:
     """Namespace, Service and Deployment of a server that hands artifacts on itself, and what it keeps its data in.
 
-    `data` is the source of its volume; one that ends with its pod if absent.
+    `data` is the source of its volume; one that ends with its pod if absent. `settings` are more of its environment.
 
     One worker and no job execution: the defaults take 2.6 GB. The server answers only to the Host names it is told.
     """
@@ -65,6 +66,7 @@ def manifests(
     command += ["--backend-store-uri", backend, "--artifacts-destination", artifacts]
     command += ["--serve-artifacts", "--allowed-hosts", ",".join((*HOSTS, "*"))]
     environment = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true", "HOME": "/data"}
+    environment |= settings or {}
     container = {
         "name": SERVICE,
         "image": image,

@@ -1,5 +1,6 @@
 """One cluster for all end-to-end tests: started once, with MLflow and the operator installed by its chart."""
 
+import base64
 import os
 from collections.abc import Generator, Iterator
 from contextlib import suppress
@@ -12,11 +13,20 @@ from tests.cluster.errors import StartError
 from tests.cluster.full import Cluster
 from tests.cluster.images import ensure_images
 from tests.cluster.progress import Progress
-from tests.driver.platform import NAMESPACE, OPERATORS, install_mlflow, install_operator, listed
+from tests.driver.platform import NAMESPACE, OPERATORS, add_secret, install_mlflow, install_operator, listed
 from tests.driver.registry import Mlflow, Profile, profile
 from tests.e2e.site import Site
 from tests.e2e.together import Stories
 
+WEBHOOK_SECRET = "a-secret-of-the-tests-own"
+#: MLflow sends to https and public addresses alone if it is not told otherwise, keeps secrets encrypted, and reads its
+#: list of webhooks once a minute unless that is nothing.
+WEBHOOKS = {
+    "MLFLOW_WEBHOOK_ALLOWED_SCHEMES": "http",
+    "MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS": "true",
+    "MLFLOW_WEBHOOK_CACHE_TTL": "0",
+    "MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY": base64.urlsafe_b64encode(os.urandom(32)).decode(),
+}
 SAID = 40  # lines of each replica's log that a failure shows
 IMAGES = (*Profile.POSTGRES.images, "tidegate-operator", "tidegate-runtime")
 
@@ -54,8 +64,9 @@ def stage() -> Iterator[Stage]:
 
 def furnish(access: Access) -> Mlflow:
     """MLflow and the operator."""
-    mlflow = install_mlflow(access, kept=profile(os.environ))
-    install_operator(access)
+    mlflow = install_mlflow(access, kept=profile(os.environ), settings=WEBHOOKS)
+    add_secret(access, NAMESPACE, "mlflow-webhooks", secret=WEBHOOK_SECRET)
+    install_operator(access, "webhooks.existingSecret=mlflow-webhooks", "governance.enabled=true")
     return mlflow
 
 

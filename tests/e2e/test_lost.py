@@ -127,18 +127,18 @@ def stable_without_endpoints_and_the_canary_good(site: Site) -> None:
     manifest = site.manifest(rollout={"weights": [50, 100], "hold": "2s"})
     manifest["spec"]["serving"]["replicas"] = 1
     site.serve(manifest)
-    with site.trail() as trail, site.traffic(rate=20) as traffic:
-        site.steady(traffic)
+    with site.trail() as trail:
         second = site.candidate()
         site.wait(lambda look: look.weight == 50, what="the first step")
+        # Nothing is raised before there are requests: they begin when stable is away, however long that takes.
         site.behave(site.revision("1"), not_ready=True)
         look = site.wait(lambda look: look.condition("Available").get("status") == "False", what="said", seconds=30)
         revision = look.status["rollout"]["revision"]
-        seen = len(starts_on(traffic.answers(), revision))
-        traffic.wait(lambda answers: len(starts_on(answers, revision)) > seen + 80, what="the canary goes on")
-        assert trail.weights(second) == [50], "raised without anything to go back to"
-        site.behave(site.revision("1"))
-        site.wait(lambda look: look.ready and look.version == second, what="promoted once stable is back")
+        with site.traffic(rate=20) as traffic:
+            traffic.wait(lambda answers: len(starts_on(answers, revision)) > 80, what="the canary goes on")
+            assert trail.weights(second) == [50], "raised without anything to go back to"
+            site.behave(site.revision("1"))
+            site.wait(lambda look: look.ready and look.version == second, what="promoted once stable is back")
         assert trail.weights(second) == [50, 100]
 
 

@@ -80,6 +80,15 @@ def test_an_approver_in_his_own_name_is_let_in(governed: LightCluster) -> None:
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_a_step_is_approved_in_a_namespace_that_has_no_promotion(governed: LightCluster) -> None:
+    governed.kubectl("create", "namespace", "steps-only")
+    named = f"--clusterrole={NAMESPACE}-{RELEASE}-tidegate-approver"
+    governed.kubectl("-n", "steps-only", "create", "rolebinding", "approver", named, "--user=alice")
+    text = approval("own", "alice").replace(f'"namespace": "{TEAM}"', '"namespace": "steps-only"')
+    done = create(governed, text, user="alice")
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_an_approver_in_anothers_name_is_refused(governed: LightCluster) -> None:
     done = create(governed, approval("forged", "alice"), user="ann")
     assert done.returncode != 0

@@ -1,0 +1,221 @@
+"""How teams use a registry: people approve, pipelines tag, MLflow tells of aliases, and its tags remember."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cluster.errors import StartError
+from tests.driver.platform import NAMESPACE, RELEASE, wait_for
+from tests.driver.registry import URL
+from tests.driver.traffic import tally, unclean
+from tests.e2e.conftest import WEBHOOK_SECRET
+from tests.e2e.site import Look, Site
+from tests.e2e.together import Stories
+from tests.plugin import bundle
+
+GROUP = "tidegate.dev/v1alpha1"
+
+
+@pytest.fixture(scope="module")
+def plugin(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """`kubectl tidegate`, as people install it."""
+    made = tmp_path_factory.mktemp("plugin") / "kubectl-tidegate"
+    made.write_bytes(bundle())
+    return made
+
+
+def test_people_pipelines_and_mlflow_decide_and_the_registry_remembers(together: Stories, plugin: Path) -> None:
+    def approved_and_revoked(site: Site) -> None:
+        _approved_and_revoked(site, plugin)
+
+    together(approved_and_revoked, promoted_with_anothers_word, kept_out_by_gates, told_by_mlflow, remembered_by_tags)
+
+
+def _approved_and_revoked(site: Site, plugin: Path) -> None:
+    """Alice approves a step by the plugin, nobody else can in her name, and Bob takes it back: reverted."""
+    for who in ("alice", "bob"):
+        bind(site, "approver", who)
+    steps = [
+        {"weight": 25, "hold": "1s"},
+        {"weight": 50, "hold": "1s", "approval": True},
+        {"weight": 100, "hold": "1s", "approval": True},
+    ]
+    # A first version skips the steps, so it needs the last step's word.
+    site.mlflow.alias(site.model, "champion", site.mlflow.version(site.model))
+    site.apply(site.manifest(rollout={"steps": steps, "onRevoke": "Revert"}))
+    site.wait(waits_for_approval, what="the first version waits for approval")
+    person(site, plugin, "alice", "approve")
+    site.wait(lambda look: look.ready and look.version == "1", what="version 1 serves")
+    with site.trail() as trail, site.traffic(rate=40) as traffic:
+        site.steady(traffic)
+        canary = site.candidate()
+        site.wait(lambda look: look.weight == 25 and waits_for_approval(look), what="a step waits for approval")
+        step = {"modelDeployment": site.name, "version": canary, "attempt": 1, "weight": 50}
+        forged = {"approver": "alice", "decision": "Grant", "step": step}
+        with pytest.raises(StartError, match=r"spec\.approver must be your own user name"):
+            create(site, "ModelApproval", forged, user="bob")
+        person(site, plugin, "alice", "approve", "--comment", "looked at it")
+        site.wait(lambda look: look.weight == 50, what="the step is taken")
+        site.steady(traffic)
+        person(site, plugin, "bob", "refuse", "--weight", "50")
+        look = site.wait(lambda look: canary in look.rejected and look.version == "1", what="reverted")
+        site.steady(traffic)
+        answers = list(traffic.answers())
+        trail.check()
+        assert trail.weights(canary) == [25, 50, 0]
+    assert look.rejected[canary]["reason"] == "ApprovalRefused"
+    assert unclean(answers) == [], tally(answers)
+    told = person(site, plugin, "alice", "history", "--acts").splitlines()
+    assert [line.split()[2] for line in told[1:4]] == ["reverted", "step", "approved"], told
+    assert ("bob refused 50%" in told[1], "user:alice" in told[3]) == (True, True), told
+
+
+def promoted_with_anothers_word(site: Site) -> None:
+    """Ann asks for Production; her own word does not count, Alice's does; it serves, and the old one is archived."""
+    bind(site, "requester", "ann")
+    for who in ("ann", "alice"):
+        bind(site, "approver", who)
+    first = site.mlflow.version(site.model)
+    site.mlflow.stage(site.model, first, "Production")
+    site.apply(site.manifest(model={"name": site.model, "stage": "Production"}))
+    site.wait(lambda look: look.ready and look.version == first, what="what is in Production serves")
+    second = site.mlflow.version(site.model)
+    site.mlflow.stage(site.model, second, "Staging")
+    wish = {"model": site.model, "version": second, "from": "Staging", "to": "Production"}
+    made = create(site, "ModelPromotion", {"requestedBy": "ann", **wish}, user="ann")
+    about = {"promotion": {"name": made["metadata"]["name"], "uid": made["metadata"]["uid"]}}
+    with pytest.raises(StartError, match="yourself"):
+        create(site, "ModelApproval", {"approver": "ann", "decision": "Grant", **about}, user="ann")
+    assert stages(site) == {first: "Production", second: "Staging"}
+    create(site, "ModelApproval", {"approver": "alice", "decision": "Grant", **about}, user="alice")
+    with site.traffic(rate=40):
+        site.wait(lambda look: look.ready and look.version == second, what="the promoted version serves")
+    assert stages(site) == {first: "Archived", second: "Production"}
+    path = f"/apis/{GROUP}/namespaces/{site.namespace}/modelpromotions/{made['metadata']['name']}"
+    wait_for(lambda: site.objects.get(path)["status"]["phase"] == "Done", seconds=30, what="the promotion is done")
+
+
+def kept_out_by_gates(site: Site) -> None:
+    """A version waits, without a pod, until a pipeline tags it; one whose metric is too low is rejected unseen."""
+    gates = {"tags": {"validation_status": "approved"}, "metrics": [{"name": "f1", "min": "0.85"}]}
+    first = evaluated(site, f1=0.9)
+    approve(site, first)
+    site.serve(site.manifest(gates=gates, rollout={"weights": [50, 100], "hold": "1s"}), version=first)
+    with site.trail() as trail, site.traffic(rate=40) as traffic:
+        site.steady(traffic)
+        second = evaluated(site, f1=0.95)
+        site.point(second)
+        look = site.wait(lambda look: second in json.dumps(look.status.get("gates", {})), what="the gates have spoken")
+        assert "validation_status" in json.dumps(look.status["gates"])
+        assert len(site.listed("deployments")) == 1
+        approve(site, second)
+        site.wait(lambda look: look.ready and look.version == second, what="the approved version serves")
+        third = evaluated(site, f1=0.5)
+        approve(site, third)
+        site.point(third)
+        look = site.wait(lambda look: third in look.rejected, what="the worse one is rejected")
+        site.steady(traffic)
+        answers = list(traffic.answers())
+        trail.check()
+        assert (trail.weights(second), trail.weights(third)) == ([50, 100], [])
+    assert (look.version, look.rejected[third]["reason"]) == (second, "GateFailed")
+    assert unclean(answers) == [], tally(answers)
+
+
+def told_by_mlflow(site: Site) -> None:
+    """A registry that is asked once an hour: only MLflow's own webhook can have told of the alias."""
+    create(site, "ModelRegistry", {"url": URL, "pollInterval": "1h"}, name="slow")
+    port = site.access.get("service", RELEASE, NAMESPACE)["spec"]["ports"][0]["port"]
+    url = f"http://{RELEASE}.{NAMESPACE}.svc.cluster.local:{port}/webhooks/mlflow"
+    events = [{"entity": "MODEL_VERSION_ALIAS", "action": "CREATED"}]
+    site.mlflow.call("webhooks", name=site.model, url=url, events=events, secret=WEBHOOK_SECRET)
+    model = {"name": site.model, "alias": "champion", "registry": {"name": "slow"}}
+    site.serve(site.manifest(model=model, rollout={"weights": [100], "hold": "1s"}))
+    second = site.candidate()
+    site.wait(lambda look: (look.status.get("rollout") or {}).get("version") == second, what="it was told of")
+
+
+def remembered_by_tags(site: Site) -> None:
+    """Scenario 19: object and record are lost; what the tags call stable is served, what they call rejected is not."""
+    manifest = site.manifest({"2": {"error_rate": 1}}, rollout={"weights": [25, 100], "hold": "1s"})
+    first = site.serve(manifest)
+    with site.traffic(rate=60) as traffic:
+        site.steady(traffic)
+        bad = site.candidate()
+        site.wait(lambda look: bad in look.rejected and look.stalled is not None, what="rejected")
+    wait_for(lambda: site_tags(site, bad).get("state") == "rejected", seconds=60, what="the registry knows")
+    wait_for(lambda: site_tags(site, first).get("state") == "stable", seconds=60, what="the registry knows")
+    site.access.kubectl("delete", "mdep", site.name, "-n", site.namespace, "--timeout=60s")
+    kinds = ("httproutes", "deployments", "pods")
+    wait_for(lambda: not any(site.listed(kind) for kind in kinds), seconds=60, what="nothing is left")
+    with site.trail() as trail:
+        site.apply(manifest)
+        look = site.wait(lambda look: look.version == first and bad in look.rejected, what="it remembers")
+        assert trail.weights(bad) == []
+    assert look.weights == {first: 100}
+
+
+def waits_for_approval(look: Look) -> bool:
+    """Whether the object says so."""
+    return look.condition("Ready").get("reason") == "WaitingForApproval"
+
+
+def bind(site: Site, role: str, person: str) -> None:
+    """Give somebody one of the chart's roles in the site's namespace."""
+    named = f"--clusterrole={NAMESPACE}-{RELEASE}-{role}"
+    site.access.kubectl("create", "rolebinding", f"{role}-{person}", named, f"--user={person}", "-n", site.namespace)
+
+
+def create(site: Site, kind: str, spec: dict[str, Any], *, name: str = "", user: str = "") -> dict[str, Any]:
+    """Make an object in somebody's name; as the API server made it."""
+    meta = {"namespace": site.namespace, **({"name": name} if name else {"generateName": "e2e-"})}
+    body = json.dumps({"apiVersion": GROUP, "kind": kind, "metadata": meta, "spec": spec})
+    made: dict[str, Any] = json.loads(
+        site.access.kubectl("create", "-f", "-", "-o", "json", *(identity(user) if user else ()), text=body)
+    )
+    return made
+
+
+def person(site: Site, plugin: Path, user: str, verb: str, *options: str) -> str:
+    """One verb of `kubectl tidegate`, said by somebody; what it printed."""
+    path = os.pathsep.join([str(Path(site.access.kubectl_program).parent), os.environ["PATH"]])
+    command = [sys.executable, str(plugin), verb, site.name, "-n", site.namespace, *identity(user), *options]
+    return site.access.call("env", f"PATH={path}", *command)
+
+
+def identity(user: str) -> tuple[str, str]:
+    """Flags of kubectl by which the admin acts as somebody who logged in."""
+    return f"--as={user}", "--as-group=system:authenticated"
+
+
+def stages(site: Site) -> dict[str, str]:
+    """The stage of each version of the site's model."""
+    found = site.mlflow.call(f"model-versions/search?filter=name='{site.model}'".replace("'", "%27"), method="GET")
+    return {version["version"]: version["current_stage"] for version in found["model_versions"]}
+
+
+def evaluated(site: Site, **metrics: float) -> str:
+    """One more version, with a run that has these metrics."""
+    run = site.mlflow.call("runs/create", experiment_id="0", start_time=1)["run"]["info"]["run_id"]
+    for key, value in metrics.items():
+        site.mlflow.call("runs/log-metric", run_id=run, key=key, value=value, timestamp=1)
+    made = site.mlflow.call("model-versions/create", name=site.model, source="s3://unused/model", run_id=run)
+    return str(made["model_version"]["version"])
+
+
+def approve(site: Site, version: str) -> None:
+    """Tag a version as a pipeline does when it is done with it."""
+    told = {"name": site.model, "version": version, "key": "validation_status", "value": "approved"}
+    site.mlflow.call("model-versions/set-tag", **told)
+
+
+def site_tags(site: Site, version: str) -> dict[str, str]:
+    """What the registry says of a version under the site's object."""
+    path = f"model-versions/get?name={site.model}&version={version}"
+    tags = site.mlflow.call(path, method="GET")["model_version"].get("tags", [])
+    prefix = f"tidegate.default.{site.namespace}.{site.name}."
+    return {tag["key"].removeprefix(prefix): tag["value"] for tag in tags if tag["key"].startswith(prefix)}
