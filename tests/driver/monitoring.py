@@ -31,6 +31,7 @@ from tests.cluster import debian
 from tests.cluster.access import Access
 from tests.cluster.progress import Progress
 from tests.cluster.sandbox import await_stopped
+from tests.driver.outside import leading_out
 from tests.driver.platform import wait_for
 
 NAMESPACE = "monitoring"
@@ -227,7 +228,7 @@ class Monitoring:
         servers = {"prometheus": self.prometheus, "alertmanager": self.alertmanager}
         objects: list[dict[str, Any]] = [{"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE}}]
         for name, server in servers.items():
-            objects += _service(name, server.url)
+            objects += leading_out(NAMESPACE, name, server.url, port=PORTS[name])
         self.access.apply(objects)
         return {name: f"http://{name}.{NAMESPACE}.svc.cluster.local:{port}" for name, port in PORTS.items()}
 
@@ -288,27 +289,6 @@ def inside(access: Access | None) -> AbstractContextManager[None]:
 
 def _overlay(package: Path) -> str:
     return f"ro,lowerdir={package}/share:/usr/share"
-
-
-def _service(name: str, url: str) -> list[dict[str, Any]]:
-    address, port = urlsplit(url).hostname, urlsplit(url).port
-    labels = {"kubernetes.io/service-name": name}
-    return [
-        {
-            "apiVersion": "v1",
-            "kind": "Service",
-            "metadata": {"name": name, "namespace": NAMESPACE},
-            "spec": {"ports": [{"name": "http", "port": PORTS[name]}]},
-        },
-        {
-            "apiVersion": "discovery.k8s.io/v1",
-            "kind": "EndpointSlice",
-            "metadata": {"name": name, "namespace": NAMESPACE, "labels": labels},
-            "addressType": "IPv4",
-            "ports": [{"name": "http", "port": port}],
-            "endpoints": [{"addresses": [address], "conditions": {"ready": True}}],
-        },
-    ]
 
 
 def _put(file: Path, content: Any) -> None:

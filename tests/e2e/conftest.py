@@ -27,6 +27,14 @@ WEBHOOKS = {
     "MLFLOW_WEBHOOK_CACHE_TTL": "0",
     "MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY": base64.urlsafe_b64encode(os.urandom(32)).decode(),
 }
+#: Where notices go. Nobody is there but while a test listens (tests.driver.outside): a dead receiver costs nothing.
+RECEIVER = "receiver"
+SETTINGS = (
+    "webhooks.existingSecret=mlflow-webhooks",
+    "governance.enabled=true",
+    "alerts.reviews=true",
+    "notifications.existingSecret=receivers",
+)
 SAID = 40  # lines of each replica's log that a failure shows
 IMAGES = (*Profile.POSTGRES.images, "tidegate-operator", "tidegate-runtime")
 
@@ -66,7 +74,8 @@ def furnish(access: Access) -> Mlflow:
     """MLflow and the operator."""
     mlflow = install_mlflow(access, kept=profile(os.environ), settings=WEBHOOKS)
     add_secret(access, NAMESPACE, "mlflow-webhooks", secret=WEBHOOK_SECRET)
-    install_operator(access, "webhooks.existingSecret=mlflow-webhooks", "governance.enabled=true")
+    add_secret(access, NAMESPACE, "receivers", CLOUDEVENTS_URL=f"http://{RECEIVER}.{NAMESPACE}.svc.cluster.local")
+    install_operator(access, *SETTINGS)
     return mlflow
 
 

@@ -1,14 +1,18 @@
-"""Alerts of a real Prometheus and a real Alertmanager."""
+"""Alerts of a real Prometheus and a real Alertmanager, and of ServiceAccounts; receivers hear what came of one."""
 
+import json
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 
 import pytest
 
 from tests.driver.monitoring import Receiver, install_monitoring
-from tests.driver.platform import ALERT_TOKEN, alerts_url
+from tests.driver.outside import receiver
+from tests.driver.platform import ALERT_TOKEN, NAMESPACE, alerts_url, wait_for
 from tests.driver.shop import Shop, open_shop, rule
 from tests.driver.traffic import tally, unclean
-from tests.e2e.conftest import Stage
+from tests.e2e.conftest import RECEIVER, Stage
 from tests.e2e.site import Site
 
 LONG = {"weights": [25, 50, 100], "hold": "120s"}
@@ -46,3 +50,51 @@ def test_an_alert_takes_a_canary_off_that_no_guard_finds_bad_and_holds_the_next_
         site.wait(lambda look: not look.status.get("alerts"), what="no longer shown")
         answers = list(traffic.answers())
     assert unclean(answers) == [], tally(answers)
+
+
+def test_a_service_account_reverts_what_it_may_and_receivers_hear_of_it(site: Site) -> None:
+    """By TokenReview and SubjectAccessReview; one without the right is refused and nothing happens."""
+    of_namespace = ("-n", site.namespace)
+    for account in ("pager", "stranger"):
+        site.access.kubectl("create", "serviceaccount", account, *of_namespace)
+    may = ("--verb=create", "--resource=modeldeployments.tidegate.dev/revert")
+    site.access.kubectl("create", "role", "revert-models", *may, *of_namespace)
+    whom = f"--serviceaccount={site.namespace}:pager"
+    site.access.kubectl("create", "rolebinding", "pager", "--role=revert-models", whom, *of_namespace)
+    with receiver(site.access, NAMESPACE, RECEIVER) as heard, site.trail() as trail:
+        site.serve(site.manifest(rollout=LONG))
+        with site.traffic(rate=40) as traffic:
+            site.steady(traffic)
+            canary = site.candidate()
+            site.wait(lambda look: look.weight == 25, what="the first step")
+            assert told(site, "nobody-knows-this-token") == 401
+            assert told(site, site.access.kubectl("create", "token", "stranger", *of_namespace).strip()) == 403
+            site.steady(traffic)
+            assert trail.weights(canary) == [25]
+            assert told(site, site.access.kubectl("create", "token", "pager", *of_namespace).strip()) == 200
+            look = site.wait(lambda look: canary in look.rejected, what="reverted")
+            answers = list(traffic.answers())
+
+        def types() -> list[str]:
+            ours = [event for event in heard.all() if event["data"]["namespace"] == site.namespace]
+            return [event["type"].rpartition(".")[2] for event in ours if event["data"]["version"] == canary]
+
+        wait_for(lambda: "reverted" in types(), seconds=60, what="told", tell=lambda: str(heard.all())[-3000:])
+        assert types() == ["started", "step", "reverted"]
+    assert look.rejected[canary]["reason"] == "AlertFiring"
+    assert unclean(answers) == [], tally(answers)
+
+
+def told(site: Site, token: str) -> int:
+    """Tell the operator of a firing alert in its plain form, with this token; the status of its answer."""
+    labels = {"namespace": site.namespace, "modeldeployment": site.name}
+    body = json.dumps({"name": "Conversion", "status": "firing", "labels": labels}).encode()
+    headers = {"Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+    request = urllib.request.Request(alerts_url(site.access), data=body, headers=headers)
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    with site.access.inside():
+        try:
+            with opener.open(request, timeout=20) as answer:
+                return int(answer.status)
+        except urllib.error.HTTPError as error:
+            return int(error.code)
