@@ -20,6 +20,7 @@ from tidegate.core.registered import RegisteredModel
 from tidegate.core.values import Unavailable
 from tidegate.errors import NotLeading
 from tidegate.loop.fence import Fence
+from tidegate.loop.pause import pause
 from tidegate.loop.registries import Registries
 from tidegate.ports import Clock, RegistryWriter
 
@@ -101,11 +102,7 @@ class PointerSaga:
         self._news.clear()
         due = min((task.due for task in self._tasks.values() if _open(task)), default=None)
         left = None if due is None else max(0.0, due - self._clock.monotonic())
-        try:
-            async with asyncio.timeout(left):
-                await self._news.wait()
-        except TimeoutError:
-            pass
+        await pause(self._news, left)
 
     async def _try(self, key: str, task: _Task) -> None:
         before = task.errand

@@ -21,6 +21,7 @@ from tidegate.core.registered import RegisteredModel
 from tidegate.core.values import Unavailable
 from tidegate.errors import ClusterError, Conflict, NotLeading
 from tidegate.loop.fence import Fence
+from tidegate.loop.pause import pause
 from tidegate.loop.world import World
 from tidegate.ports import Clock, Cluster, Manifest, RegistryWriter
 
@@ -57,11 +58,7 @@ class Promotions:
         while self._governed:
             self._news.clear()
             await self.once()
-            try:
-                async with asyncio.timeout(AGAIN if self._open() else IDLE):
-                    await self._news.wait()
-            except TimeoutError:
-                continue
+            await pause(self._news, AGAIN if self._open() else IDLE)
 
     async def once(self) -> None:
         """Look at every promotion that is not decided; what was begun comes first, then the oldest."""

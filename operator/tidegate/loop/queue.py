@@ -9,7 +9,8 @@ import heapq
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from contextlib import suppress
+
+from tidegate.loop.pause import pause
 
 
 class WorkQueue:
@@ -71,10 +72,7 @@ class WorkQueue:
                 self._working[key] = self._taken = self._clock()
                 return key
             self._wake.clear()
-            # Not `wait_for`: before Python 3.12 it forgets a cancellation that comes together with a key.
-            with suppress(TimeoutError):
-                async with asyncio.timeout(wait):
-                    await self._wake.wait()
+            await pause(self._wake, wait)
 
     def done(self, key: str) -> None:
         """The pass is over; if the key was added meanwhile it waits again."""

@@ -6,7 +6,6 @@ Each has a task, threads and deadlines of its own, so that one which hangs delay
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
 
@@ -21,6 +20,7 @@ from tidegate.core.standing import standing
 from tidegate.core.values import Unavailable, VersionId
 from tidegate.errors import ClusterError, Conflict, InvalidSpec
 from tidegate.loop.logins import Logins
+from tidegate.loop.pause import pause
 from tidegate.loop.registry import NOT_ASKED, RegistryPoll
 from tidegate.loop.world import World
 from tidegate.ports import Clock, Cluster, Login, Registry, RegistryWriter
@@ -202,9 +202,7 @@ class Registries:
             line.seen = self._state(where)
             await self._refresh(where, line, body)
             wait = await self._show(where, line)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(wait):
-                    await line.news.wait()
+            await pause(line.news, wait)
         self._leave(where, line)
         del self._lines[where]
         self._tell(where)

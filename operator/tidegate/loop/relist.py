@@ -7,13 +7,13 @@ none of its own (ADR 15).
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 
 import structlog
 
 from tidegate.core.labels import APPROVAL_KIND, POLICY_KIND, PROMOTION_KIND, RETRAINING_KIND, ROUTE_KIND
 from tidegate.errors import ClusterError, NotServed
+from tidegate.loop.pause import pause
 from tidegate.loop.world import WATCHED, Kept, World
 from tidegate.ports import Cluster, Manifest
 
@@ -56,9 +56,7 @@ class Relister:
             self._asked.clear()
             # Whoever asked for a list after his was made up, and before all of them were.
             if all(self._usable(key) for key in self._waiting):
-                with suppress(TimeoutError):
-                    async with asyncio.timeout(AGAIN):
-                        await self._asked.wait()
+                await pause(self._asked, AGAIN)
 
     async def since(self, kind: str, namespace: str | None) -> str | None:
         """What a watch of a kind goes on from: the version of a list that no watch has begun at yet.

@@ -17,6 +17,7 @@ from tidegate.core.labels import API_VERSION, KIND, RETRAINING_KIND
 from tidegate.core.retraining import Earlier, Handing, Terms, due
 from tidegate.core.values import safe_hash
 from tidegate.errors import ClusterError, Conflict, NotLeading
+from tidegate.loop.pause import pause
 from tidegate.loop.world import World
 from tidegate.ports import Answer, Clock, Cluster, Delivery, Manifest, Trainer
 
@@ -63,11 +64,7 @@ class Retrainings:
         while True:
             self._news.clear()
             await self.once(self._trainer)
-            try:
-                async with asyncio.timeout(AGAIN):
-                    await self._news.wait()
-            except TimeoutError:
-                continue
+            await pause(self._news, AGAIN)
 
     async def once(self, trainer: Trainer) -> None:
         """Make what is due, and hand over what waits."""

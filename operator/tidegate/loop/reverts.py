@@ -6,7 +6,6 @@ way, and the lane goes on trying.
 """
 
 import asyncio
-from contextlib import suppress
 
 import structlog
 
@@ -22,6 +21,7 @@ from tidegate.errors import ClusterError, Conflict, InvalidSpec
 from tidegate.loop.announce import Announcer
 from tidegate.loop.diversion import SecondPlane
 from tidegate.loop.observe import Observer, Snapshot
+from tidegate.loop.pause import pause
 from tidegate.loop.queue import WorkQueue
 from tidegate.telemetry import Metrics
 
@@ -98,7 +98,7 @@ class RevertLane:
                 if written:
                     self._metrics.reverts.observe(asyncio.get_running_loop().time() - started)
                 return
-            await self._pause(min(LAST_BACKOFF, FIRST_BACKOFF * 2.0 ** (failures - 1)))
+            await pause(self._stopping, min(LAST_BACKOFF, FIRST_BACKOFF * 2.0 ** (failures - 1)))
 
     async def attempt(self, key: str, *, rules: tuple[Rule, ...] = RULES) -> bool:
         """Decide on the newest that is known, and write once what lowers or tells of alerts; False without a cause.
@@ -126,11 +126,6 @@ class RevertLane:
         found = wanted_revert(snapshot) if snapshot is not None else None
         if snapshot is not None and found is not None:
             await self._plane.divert(snapshot, found[0])
-
-    async def _pause(self, seconds: float) -> None:
-        with suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._stopping.wait()
 
     async def stop(self, within: float) -> None:
         """Let what is being written be written, for so many seconds; what failed is left to the next process."""

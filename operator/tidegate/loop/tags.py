@@ -21,6 +21,7 @@ from tidegate.core.tags import Note, notes, prefix, recollection
 from tidegate.core.values import ObjectRef, Unavailable, VersionId
 from tidegate.errors import NotLeading
 from tidegate.loop.fence import Fence
+from tidegate.loop.pause import pause
 from tidegate.loop.registries import Registries
 from tidegate.ports import Clock, RegistryWriter
 from tidegate.telemetry import Metrics
@@ -108,11 +109,7 @@ class TagWriter:
     async def _wait(self, now: float) -> None:
         self._news.clear()
         due = min((task.due for task in self._tasks.values()), default=None)
-        try:
-            async with asyncio.timeout(None if due is None else max(0.0, due - now)):
-                await self._news.wait()
-        except TimeoutError:
-            pass
+        await pause(self._news, None if due is None else max(0.0, due - now))
 
     async def _try(self, key: str, task: _Task) -> None:
         if task.done:
