@@ -64,14 +64,21 @@ def receiver(access: Access, namespace: str, name: str) -> Iterator[Heard]:
         def log_message(self, format: str, *arguments: object) -> None:  # noqa: A002 (the library's name)
             """Says nothing."""
 
-    with access.inside():  # a socket stays in the namespace that it was made in
-        server = ThreadingHTTPServer((urlsplit(access.gateway_url).hostname or "", 0), Taker)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
+    with listening(access, namespace, name, Taker):
+        yield heard
+
+
+@contextmanager
+def listening(access: Access, namespace: str, name: str, handler: type[BaseHTTPRequestHandler]) -> Iterator[None]:
+    """Have this handler answer at `http://<name>.<namespace>.svc.cluster.local`, until the block ends."""
+    with access.inside():  # sockets and threads stay in the network that they were made in
+        server = ThreadingHTTPServer((urlsplit(access.gateway_url).hostname or "", 0), handler)
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
     try:
         address, port = server.server_address[:2]
         access.apply(leading_out(namespace, name, f"http://{address!s}:{port}", port=80))
-        yield heard
+        yield
     finally:
         server.shutdown()
         server.server_close()

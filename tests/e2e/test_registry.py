@@ -3,6 +3,7 @@
 import json
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ import pytest
 from tests.cluster.errors import StartError
 from tests.driver.platform import NAMESPACE, RELEASE, wait_for
 from tests.driver.registry import URL
+from tests.driver.shaky import Trouble, shaky
 from tests.driver.traffic import tally, unclean
 from tests.e2e.conftest import WEBHOOK_SECRET
 from tests.e2e.site import Look, Site
@@ -18,6 +20,15 @@ from tests.e2e.together import Stories
 from tests.plugin import bundle
 
 GROUP = "tidegate.dev/v1alpha1"
+#: What the object says of each trouble.
+TROUBLES = {
+    Trouble.AWAY: "RegistryUnreachable",
+    Trouble.HTML: "RegistryNotMLflow",
+    Trouble.HALF: "RegistryUnreachable",
+    Trouble.SLOW: "RegistryUnreachable",
+}
+#: Requests that a poll of one model costs (the model, at times its version, how the server is), twice.
+TWO_POLLS = 6
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +43,10 @@ def test_people_pipelines_and_mlflow_decide_and_the_registry_remembers(together:
     def approved_and_revoked(site: Site) -> None:
         _approved_and_revoked(site, plugin)
 
-    together(approved_and_revoked, promoted_with_anothers_word, kept_out_by_gates, told_by_mlflow, remembered_by_tags)
+    together(
+        approved_and_revoked, promoted_with_anothers_word, kept_out_by_gates, told_by_mlflow, remembered_by_tags,
+        unhurt_by_a_registry_in_trouble,
+    )  # fmt: skip
 
 
 def _approved_and_revoked(site: Site, plugin: Path) -> None:
@@ -157,6 +171,40 @@ def remembered_by_tags(site: Site) -> None:
         look = site.wait(lambda look: look.version == first and bad in look.rejected, what="it remembers")
         assert trail.weights(bad) == []
     assert look.weights == {first: 100}
+
+
+def unhurt_by_a_registry_in_trouble(site: Site) -> None:
+    """Whatever the registry answers, what serves serves; when it is back, even by half, what it asks for comes."""
+    with shaky(site.access, site.namespace, "shaky", site.mlflow.url) as tell:
+        url = f"http://shaky.{site.namespace}.svc.cluster.local"
+        create(site, "ModelRegistry", {"url": url, "pollInterval": "1s"}, name="shaky")
+        model = {"name": site.model, "alias": "champion", "registry": {"name": "shaky"}}
+        first = site.serve(site.manifest(model=model, rollout={"weights": [50, 100], "hold": "1s"}))
+        with site.trail() as trail, site.traffic(rate=30) as traffic:
+            site.steady(traffic)
+            for trouble, reason in TROUBLES.items():
+                tell(trouble)
+                site.wait(partial(resolves, reason), what=f"{reason} is said of {trouble}")
+                tell(Trouble.NONE)
+                answered = tell.answered
+                site.wait(partial(resolves, "Resolved"), what=f"it is over with {trouble}")
+                assert tell.answered - answered <= TWO_POLLS, trouble
+            tell(Trouble.AWAY)
+            second = site.candidate()
+            site.wait(partial(resolves, TROUBLES[Trouble.AWAY]), what="away again")
+            site.steady(traffic)
+            assert trail.weights(second) == []
+            assert site.look().weights == {first: 100}
+            tell(Trouble.FLAPPING)
+            site.wait(lambda look: look.ready and look.version == second, what="promoted in spite of flapping")
+            answers = list(traffic.answers())
+            trail.check()
+    assert unclean(answers) == [], tally(answers)
+
+
+def resolves(reason: str, look: Look) -> bool:
+    """Whether the object says this of its registry."""
+    return look.condition("ModelResolved").get("reason") == reason
 
 
 def waits_for_approval(look: Look) -> bool:
