@@ -128,6 +128,13 @@ class RegistryWriter(Protocol):
         """
         ...
 
+    async def delete_version(self, model: str, number: str) -> Unavailable | None:
+        """Delete a version, and with it its aliases, for good; one that is not there is deleted.
+
+        What it was registered from (a run with its artifacts) stays.
+        """
+        ...
+
     async def close(self) -> None:
         """Release threads and connections."""
         ...

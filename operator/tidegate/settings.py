@@ -6,6 +6,7 @@ from pydantic import AfterValidator, Field, SecretStr
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from tidegate.core.notice import Happening
+from tidegate.core.retention import Terms
 
 
 class Settings(BaseSettings):
@@ -83,6 +84,17 @@ class Settings(BaseSettings):
         description="Name of this cluster in the tags that are written to the registry; empty: default. Clusters that "
         "share a registry need different ones.",
     )
+    retention: bool = Field(
+        default=False,
+        description="Whether versions of the operator's own registry are deleted that were archived long ago and that "
+        "nothing needs any more.",
+    )
+    retention_days: Annotated[int, Field(ge=1, le=3650)] = Field(
+        default=90, description="Days for which such a version stays after its last change."
+    )
+    retention_dry_run: bool = Field(
+        default=True, description="Whether it is only told what would go; false deletes, for good."
+    )
     log_format: Literal["json", "console"] = Field(default="json", description="How log lines look.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least level logged.")
     audit: str = Field(
@@ -105,6 +117,11 @@ class Settings(BaseSettings):
     def watched_namespaces(self) -> tuple[str, ...]:
         """The namespaces one by one; none means all of them."""
         return _listed(self.namespaces)
+
+    @property
+    def own_retention(self) -> Terms | None:
+        """What becomes of archived versions of the operator's own registry; None: they stay."""
+        return Terms(days=self.retention_days, dry_run=self.retention_dry_run) if self.retention else None
 
     @property
     def webhook_url(self) -> str:

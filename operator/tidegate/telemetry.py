@@ -84,6 +84,16 @@ class Metrics:
             "How long a read of the registry took.",
             (0.01, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
         )
+        self.versions_due = self._gauge(
+            "tidegate_registry_versions_due",
+            "Archived versions that nothing keeps any more: retention deletes them next, or would without dryRun.",
+        )
+        self.versions_deleted = self._counter(
+            "tidegate_registry_versions_deleted_total",
+            "Archived versions that retention deleted from a registry, by outcome: done, failed (it is still there) or "
+            "unknown (the registry does not tell).",
+            "outcome",
+        )
         self.events_dropped = self._counter(
             "tidegate_events_dropped_total", "Kubernetes Events not written, by cause: rate or error.", "cause"
         )
@@ -137,6 +147,8 @@ class Metrics:
             self.events_dropped.labels(cause=cause)
         for written in ("written", "failed"):
             self.audit_events.labels(result=written)
+        for outcome in ("done", "failed", "unknown"):
+            self.versions_deleted.labels(outcome=outcome)
         for source in ("pods", "prometheus"):
             self.evidence_errors.labels(source=source)
         for came in ("reverted", "noted", "resolved", "nothing", "foreign", "forbidden", "failed"):

@@ -35,6 +35,7 @@ from tidegate.loop.reconcile import Reconciler
 from tidegate.loop.registries import Registries
 from tidegate.loop.registry import RegistryPoll
 from tidegate.loop.relist import Relister
+from tidegate.loop.retention import Retention
 from tidegate.loop.retraining import Retrainings
 from tidegate.loop.reverts import RevertLane
 from tidegate.loop.routes import Routes
@@ -173,6 +174,17 @@ class Operator:
         self.notices = Notices(notifiers, clock=clock, metrics=self.metrics)
         announcer = Announcer(events=events, notices=self.notices, metrics=self.metrics)
         self.audit = Audit(trail, self.metrics)
+        self.retention = Retention(
+            own=settings.own_retention,
+            registries=self.registries,
+            cluster=cluster,
+            namespaces=settings.watched_namespaces,
+            world=self.world,
+            fence=self.fence,
+            clock=clock,
+            audit=self.audit,
+            metrics=self.metrics,
+        )
         routes = Routes(cluster=cluster, leading=leading, world=self.world)
         statuses = Statuses(
             cluster=cluster,
@@ -328,6 +340,7 @@ class Operator:
             "pointers": self.pointers.run,
             "promotions": self.promotions.run,
             "retrainings": self.retrainings.run,
+            "retention": self.retention.run,
             "tags": self.tags.run,
             "recollections": self.recollections.run,
         }

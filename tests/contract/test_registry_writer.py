@@ -140,6 +140,37 @@ async def test_what_a_registry_does_not_take_is_said(subject: Subject, name: str
     assert (await subject.read(name)).aliases == {}
 
 
+async def test_a_version_is_deleted_with_its_aliases_and_no_other_ever_gets_its_number(
+    subject: Subject, name: str
+) -> None:
+    for alias, number in (("old", "1"), ("champion", "2")):
+        assert await subject.writer.set_alias(name, alias, number) is None
+    assert await subject.writer.delete_version(name, "1") is None
+    read = await subject.read(name)
+    assert ([version.number for version in read.versions], read.aliases) == (["2"], {"champion": "2"})
+    assert _reason(await subject.writer.version(name, "1")) == Reason.VERSION_NOT_FOUND
+    assert subject.edit.add_version(name) == "3"
+
+
+async def test_a_version_that_is_not_there_can_be_deleted(subject: Subject, name: str) -> None:
+    assert await subject.writer.delete_version(name, "1") is None
+    assert await subject.writer.delete_version(name, "1") is None
+    assert await subject.writer.delete_version(name, "9") is None
+    assert await subject.writer.delete_version(f"no {name}", "1") is None
+    assert [version.number for version in (await subject.read(name)).versions] == ["2"]
+
+
+async def test_archiving_is_a_change_of_a_version_and_tags_and_aliases_are_none(subject: Subject, name: str) -> None:
+    """What retention counts from."""
+    born = (await subject.version(name, "1")).updated_ms
+    assert await subject.writer.set_tag(name, "1", "a", "b") is None
+    assert await subject.writer.set_alias(name, "champion", "1") is None
+    assert await subject.writer.delete_alias(name, "champion") is None
+    assert (await subject.version(name, "1")).updated_ms == born
+    assert await subject.writer.move(name, "1", "Archived", archive=False) is None
+    assert (await subject.version(name, "1")).updated_ms > born
+
+
 def promotion(model: RegisteredModel, url: str, first: Pointer, candidate: Pointer) -> Promotion:
     version = VersionId(registry=url, model=model.name, model_created_ms=model.created_ms, number="2")
     return Promotion(version=version, pointer=first, before="1", candidate=candidate, at=0.0)

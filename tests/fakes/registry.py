@@ -26,6 +26,7 @@ class _Model:
     aliases: dict[str, str] = field(default_factory=dict)
     tags: dict[str, dict[str, str]] = field(default_factory=dict)
     born: dict[str, float] = field(default_factory=dict)
+    changed: dict[str, int] = field(default_factory=dict)
     metrics: dict[str, dict[str, float]] = field(default_factory=dict)
     files: dict[str, ModelFile] = field(default_factory=dict)
 
@@ -89,10 +90,17 @@ class FakeRegistry:
         number = str(known.newest)
         known.ready[number] = ready
         known.stages[number] = "None"
+        self.change(model, number)
         return number
 
     def set_stage(self, model: str, number: str, stage: str) -> None:
         self._models[model].stages[number] = stage
+        self.change(model, number)
+
+    def change(self, model: str, number: str, at: float | None = None) -> None:
+        """The version was last changed now, or at that moment (seconds since the epoch)."""
+        self._clock_ms += 1
+        self._models[model].changed[number] = self._clock_ms if at is None else int(at * 1000)
 
     def set_alias(self, model: str, alias: str, number: str) -> None:
         self._models[model].aliases[alias] = number
@@ -274,9 +282,18 @@ class FakeWriter:
             for other, where in known.stages.items():
                 if archive and where.lower() == stage.lower():
                     known.stages[other] = "Archived"
+                    self._registry.change(model, other)
             known.stages[number] = stage.capitalize()
+            self._registry.change(model, number)
 
         return self._write(("move", model, number, stage, str(archive)), work, number)
+
+    async def delete_version(self, model: str, number: str) -> Unavailable | None:
+        answer = self._write(
+            ("delete_version", model, number), lambda _: self._registry.delete_version(model, number), number
+        )
+        gone = {Reason.MODEL_NOT_FOUND, Reason.VERSION_NOT_FOUND}
+        return None if answer is not None and answer.reason in gone else answer
 
     async def close(self) -> None:
         self._registry.release()
@@ -311,5 +328,5 @@ def _registered(known: _Model, number: str) -> RegisteredVersion:
         ready=known.ready[number],
         tags=dict(known.tags.get(number, {})),
         created_ms=known.created_ms,
-        updated_ms=known.created_ms,
+        updated_ms=known.changed[number],
     )

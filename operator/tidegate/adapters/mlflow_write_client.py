@@ -75,6 +75,15 @@ class WritingClient(Client):
         with self._about(model, number):
             self._store.transition_model_version_stage(model, number, stage, archive_existing_versions=archive)
 
+    def delete_version(self, model: str, number: str) -> None:
+        """`model-versions/delete`; one that is not there is deleted. MLflow's permission for it is MANAGE, not EDIT."""
+        with self._about(model, number, right="MANAGE"):
+            try:
+                self._store.delete_model_version(model, number)
+            except RegistryFault as fault:
+                if fault.code != _NOT_FOUND:
+                    raise
+
     def _registered(self, entity: Any) -> RegisteredVersion:
         if not isinstance(entity, ModelVersion) or not str(entity.version).isdecimal():
             raise not_mlflow(self._access, "JSON without a model version in it")
@@ -100,7 +109,7 @@ class WritingClient(Client):
         write()
 
     @contextmanager
-    def _about(self, model: str, number: str | None = None) -> Iterator[None]:
+    def _about(self, model: str, number: str | None = None, *, right: str = "EDIT") -> Iterator[None]:
         """Say of a fault what was asked for when it happened, and what to do."""
         what = f"version {number} of model {model!r}" if number else f"model {model!r}"
         try:
@@ -111,7 +120,7 @@ class WritingClient(Client):
                 raise RegistryFault(reason, f"the registry has no {what} ({fault})", code=fault.code) from fault
             if fault.unavailable.reason == Reason.REGISTRY_FORBIDDEN:
                 who = f"user {self._access.username!r}" if self._access.username else "the operator"
-                message = f"registry {self._access.url} forbids {who} to change {what}: grant EDIT on the model"
+                message = f"registry {self._access.url} forbids {who} to change {what}: grant {right} on the model"
                 raise RegistryFault(Reason.REGISTRY_FORBIDDEN, message, code=fault.code) from fault
             if fault.code in {_INVALID, _BAD_REQUEST}:
                 message = f"the registry does not take a change of {what} ({fault})"

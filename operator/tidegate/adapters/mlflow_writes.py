@@ -66,6 +66,10 @@ class MlflowWriter:
         """See the port."""
         return await self._ask(lambda client: client.move(model, number, stage, archive=archive))
 
+    async def delete_version(self, model: str, number: str) -> Unavailable | None:
+        """See the port."""
+        return await self._ask(lambda client: client.delete_version(model, number))
+
     async def close(self) -> None:
         """Let the threads go; one that still waits for an answer ends by its own deadline."""
         self._pool.shutdown(wait=False, cancel_futures=True)

@@ -8,12 +8,14 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from tidegate.api.crd import Served
 from tidegate.api.findings import findings
 from tidegate.api.report import conditions_of
+from tidegate.api.retention import RetentionSpec, RetentionStatus, render_retention, terms_of
 from tidegate.api.rules import Rule, Text, Wire
 from tidegate.api.scalars import Duration, ObjectName, between, seconds
 from tidegate.api.status import Condition, Part
 from tidegate.core.labels import REGISTRY_KIND
 from tidegate.core.modelregistry import KeyOf, RegistryPlan
 from tidegate.core.report import Condition as Told
+from tidegate.core.retention import Retained
 from tidegate.core.values import ObjectRef
 from tidegate.errors import InvalidSpec
 
@@ -100,6 +102,9 @@ class RegistrySpec(Wire):
     """Workspace of an MLflow server that has some; absent: the server's default. Part of every version's identity."""
     poll_interval: Annotated[Duration, between("1s", "1h")] = "30s"
     """Time between two reads of a watched name: a moved alias is seen that much later at the most."""
+    retention: RetentionSpec | None = None
+    """Have versions deleted that were archived long ago and that nothing needs any more; absent: they stay. {} tells
+    what would go after 90 days."""
 
 
 class RegistryStatus(Part):
@@ -118,6 +123,8 @@ class RegistryStatus(Part):
         | None
     ) = None
     """Ready (the registry answers as it should), Reconciling (it is asked again), Stalled (a person has to act)."""
+    retention: RetentionStatus | None = None
+    """What is known of archived versions, where spec.retention is asked for."""
 
 
 class _Metadata(BaseModel):
@@ -176,6 +183,7 @@ def parse_registry(body: Mapping[str, Any]) -> RegistryPlan:
         ca=_authority(spec.ca) if spec.ca else None,
         workspace=spec.workspace,
         interval=seconds(spec.poll_interval),
+        retention=terms_of(spec.retention),
     )
 
 
@@ -186,8 +194,24 @@ def _authority(ca: Authority) -> KeyOf:
 
 
 def render_registry_status(
-    told: Sequence[Told], *, generation: int, previous: Mapping[str, Any] | None, now: float
+    told: Sequence[Told],
+    *,
+    generation: int,
+    previous: Mapping[str, Any] | None,
+    now: float,
+    retains: bool = False,
+    retained: Retained | None = None,
 ) -> dict[str, Any]:
-    """Return the whole status of a ModelRegistry; equal conditions give equal statuses, whenever they are rendered."""
+    """Return the whole status of a ModelRegistry; equal conditions give equal statuses, whenever they are rendered.
+
+    `retains`: its spec asks for retention. Until there is news of that (`retained`), what was said of it stays.
+    """
     status = RegistryStatus(observed_generation=generation, conditions=conditions_of(told, generation, previous, now))
-    return status.model_dump(mode="json", by_alias=True, exclude_none=True)
+    wire = status.model_dump(mode="json", by_alias=True, exclude_none=True)
+    before = (previous or {}).get("retention")
+    if retains and retained is not None:
+        part = render_retention(retained, before)
+        wire["retention"] = part.model_dump(mode="json", by_alias=True, exclude_none=True)
+    elif retains and before is not None:
+        wire["retention"] = before
+    return wire

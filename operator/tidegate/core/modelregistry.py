@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from tidegate.core.retention import Terms
 from tidegate.core.values import ObjectRef
 
 
@@ -16,7 +17,10 @@ class KeyOf:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RegistryPlan:
-    """One `ModelRegistry`'s wish. `secret` names the Secret with credentials, `interval` is in seconds."""
+    """One `ModelRegistry`'s wish. `secret` names the Secret with credentials, `interval` is in seconds.
+
+    `retention`: what becomes of archived versions; None: they stay.
+    """
 
     ref: ObjectRef
     generation: int
@@ -25,6 +29,7 @@ class RegistryPlan:
     ca: KeyOf | None
     workspace: str | None
     interval: float
+    retention: Terms | None = None
 
     @property
     def key(self) -> str:

@@ -97,6 +97,8 @@ class Reason(StrEnum):
     # alerts
     ALERT_NOTED = "AlertNoted"
     ALERT_RESOLVED = "AlertResolved"
+    # retention
+    UNNEEDED = "Unneeded"
     # serving
     SERVING = "Serving"
     NO_ENDPOINTS = "NoEndpoints"
@@ -208,6 +210,7 @@ MEANING: Mapping[Reason, str] = {
     Reason.VERSION_NOT_FOUND: "The model has no such version, or it was deleted. Mend `spec.model.version`.",
     Reason.VERSION_NOT_READY: "The version's registration has not finished, or has failed.",
     Reason.NOT_A_MODEL: "The version's source holds no MLflow model (no file MLmodel).",
+    Reason.UNNEEDED: "A version of the registry was archived long ago and nothing needs it: retention deletes it.",
     Reason.ROUTE_CONFIRMED: "Every parent has accepted the route in its present form.",
     Reason.ROUTE_NOT_CONFIRMED: "The gateway has not told of the newest form of the route yet.",
     Reason.ROUTE_NOT_ACCEPTED: "A Gateway does not accept the route or can't resolve what it names; the message has "

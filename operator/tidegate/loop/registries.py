@@ -16,6 +16,7 @@ from tidegate.core.gates import VersionDetails, Wants
 from tidegate.core.labels import API_VERSION, REGISTRY_KIND
 from tidegate.core.modelregistry import RegistryPlan
 from tidegate.core.reasons import Reason
+from tidegate.core.retention import Retained
 from tidegate.core.standing import standing
 from tidegate.core.values import Unavailable, VersionId
 from tidegate.errors import ClusterError, Conflict, InvalidSpec
@@ -61,6 +62,7 @@ class _Line:
         self.login: Login | None = None
         self.share: _Share | None = None
         self.fault: Unavailable | None = NOT_ASKED
+        self.retained: Retained | None = None
 
 
 class Registries:
@@ -139,6 +141,22 @@ class Registries:
             )
             return Unavailable(reason=Reason.REGISTRY_NOT_FOUND, message=message)
         return writer
+
+    def holder(self, where: str | None) -> RegistryWriter | Unavailable:
+        """Who writes to the ModelRegistry `where` (None: the operator's own registry), or why nobody can."""
+        if where is None:
+            return self._own_writer
+        line = self._lines.get(where)
+        if line is None or line.share is None:
+            return (line.fault if line is not None else None) or NOT_ASKED
+        return line.share.writer
+
+    def retained(self, where: str, found: Retained) -> None:
+        """Show in a ModelRegistry's status what a look at its archived versions came to."""
+        line = self._lines.get(where)
+        if line is not None and line.retained != found:
+            line.retained = found
+            line.news.set()
 
     async def describe(self, key: str, version: VersionId, wants: Wants) -> VersionDetails | Unavailable:
         """What an object's registry tells of a version, now."""
@@ -291,6 +309,8 @@ class Registries:
             generation=body["metadata"]["generation"],
             previous=body.get("status"),
             now=self._clock.now(),
+            retains=line.plan is None or line.plan.retention is not None,
+            retained=line.retained,
         )
         if status == body.get("status"):
             return again

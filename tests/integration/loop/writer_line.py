@@ -52,6 +52,9 @@ class WriterLine:
     async def move(self, model: str, number: str, stage: str, *, archive: bool) -> Unavailable | None:
         return await self._write("move", lambda: self._writer.move(model, number, stage, archive=archive))
 
+    async def delete_version(self, model: str, number: str) -> Unavailable | None:
+        return await self._write("delete_version", lambda: self._writer.delete_version(model, number))
+
     async def close(self) -> None:
         await self._writer.close()
 
