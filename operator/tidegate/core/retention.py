@@ -5,7 +5,7 @@ What can't be told (a time that is not there, a word that this version of Tidega
 `loop/retention.py` reads, and deletes.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -243,35 +243,25 @@ def claims_of(owner: str, record: Record, *, window: float, now: float) -> Itera
 
 
 def _served(owner: str, record: Record, *, window: float, now: float) -> Iterator[Claim]:
-    """What finished its bake. It served until the next one did; people go back to the last one before stable."""
+    """What served before. Its time runs from when it stopped to; the last one is what people go back to."""
     stable = record.stable.version if record.stable is not None else None
-    times = [entry.at for entry in record.proven]
-    last = max((entry.at for entry in record.proven if entry.revision.version != stable), default=None)
-    for entry in record.proven:
-        since = _next(times, entry.at)
-        if entry.at == last or now - entry.at <= window:
-            since = None
-        words = "may go back to it" if since is None else f"served it until {_day(since)}"
-        yield _claim(entry.revision.version, f"{owner} {words}", since)
+    before = [entry for entry in record.proven if entry.revision.version != stable]
+    last = max((entry.at for entry in before), default=None)
+    for entry in before:
+        back = entry.at == last or now - entry.at <= window
+        words = "may go back to it" if back else f"served it until {_day(entry.at)}"
+        yield _claim(entry.revision.version, f"{owner} {words}", None if back else entry.at)
 
 
 def _needs(case: Case, who: str, said: str) -> bool:
     """Whether the object `who` (the beginning of its tags' keys) needs the version that it says this of."""
     at = _time(case.version.tags.get(who + _AT))
-    if at is None or said not in {State.REJECTED, State.PARKED, State.RETIRED}:
+    if at is None or said not in {State.REJECTED, State.PARKED, State.RETIRED} or case.within(at):
         return True
     if said != State.RETIRED:
-        return case.within(at)
-    told = [(version.tags.get(who + _STATE), _time(version.tags.get(who + _AT))) for version in case.model.versions]
-    served = [found for state, found in told if found is not None and state in {State.STABLE, State.RETIRED}]
-    left = _next(served, at)
-    last = all(found <= at for state, found in told if found is not None and state == State.RETIRED)
-    return last or left is None or case.within(left)
-
-
-def _next(times: Iterable[float], at: float) -> float | None:
-    """The first of the times after one of them."""
-    return min((other for other in times if other > at), default=None)
+        return False
+    tags = [version.tags for version in case.model.versions if version.tags.get(who + _STATE) == State.RETIRED]
+    return all((_time(other.get(who + _AT)) or at) <= at for other in tags)
 
 
 def _claim(version: VersionId, words: str, since: float | None = None) -> Claim:

@@ -138,39 +138,37 @@ TAGS: dict[str, tuple[RegisteredModel, Keep | None]] = {
     "parked yesterday": (model(version(tags=tags("parked", NOW - DAY))), Keep.USED_ELSEWHERE),
     "a word of a newer Tidegate": (model(version(tags=tags("shadow", OLD))), Keep.USED_ELSEWHERE),
     "the last one that served before": (
-        model(version(tags=tags("retired", OLD - DAY)), version("4", tags=tags("stable", OLD))), Keep.USED_ELSEWHERE,
+        model(version(tags=tags("retired", OLD)), version("4", tags=tags("stable", OLD))), Keep.USED_ELSEWHERE,
     ),
     "one that served before others, long ago": (
         model(
-            version(tags=tags("retired", OLD - 2 * DAY)),
-            version("4", tags=tags("retired", OLD - DAY)),
+            version(tags=tags("retired", OLD - DAY)),
+            version("4", tags=tags("retired", OLD)),
             version("5", tags=tags("stable", OLD)),
         ),
         None,
     ),
-    "one that served long, until yesterday": (
+    "one that served before others, until yesterday": (
         model(
-            version(tags=tags("retired", OLD - 2 * DAY)),
-            version("4", tags=tags("retired", NOW - DAY)),
+            version(tags=tags("retired", NOW - DAY)),
+            version("4", tags=tags("retired", NOW)),
             version("5", tags=tags("stable", NOW)),
         ),
         Keep.USED_ELSEWHERE,
     ),
     "one that served when nobody knows what came then": (
-        model(
-            version(tags=tags("retired", OLD)),
-            version("4", tags=tags("retired", None)),
-            version("5", tags=tags("stable", OLD)),
-        ),
-        Keep.USED_ELSEWHERE,
+        model(version(tags=tags("retired", OLD)), version("4", tags=tags("retired", None))), Keep.USED_ELSEWHERE,
     ),
-    "two that served since the same moment": (
+    "two that served until the same moment": (
         model(version(tags=tags("retired", OLD)), version("4", tags=tags("retired", OLD))), Keep.USED_ELSEWHERE,
+    ),
+    "one that served before another was rejected": (
+        model(version(tags=tags("retired", OLD - DAY)), version("4", tags=tags("rejected", OLD))), Keep.USED_ELSEWHERE,
     ),
     "what followed it under another object": (
         model(
-            version(tags=tags("retired", OLD - 2 * DAY)),
-            version("4", tags=tags("retired", OLD - DAY, "tidegate.prod-us.ml.fraud")),
+            version(tags=tags("retired", OLD - DAY)),
+            version("4", tags=tags("retired", OLD, "tidegate.prod-us.ml.fraud")),
         ),
         Keep.USED_ELSEWHERE,
     ),
@@ -237,18 +235,18 @@ RECORDS: dict[str, tuple[Record, float | str | None]] = {
     "it served before": (
         Record(stable=make.V8, proven=(Proven(revision=make.V7, at=OLD - DAY), Proven(revision=make.V8, at=OLD))), None,
     ),
-    "it served before two others": (
+    "it served before another did, and that before stable": (
         Record(
             stable=make.V8,
             proven=(
-                Proven(revision=make.V7, at=OLD - 2 * DAY),
-                Proven(revision=make.V6, at=OLD - DAY),
+                Proven(revision=make.V7, at=OLD - DAY),
+                Proven(revision=make.V6, at=OLD),
                 Proven(revision=make.V8, at=OLD),
             ),
         ),
         OLD - DAY,
     ),
-    "it served before two others, within the window in which it goes to 100 at once": (
+    "the same, within the window in which it goes to 100 at once": (
         Record(
             stable=make.V8,
             proven=(
