@@ -139,7 +139,8 @@ def test_steps_keep_their_own_holds() -> None:
 def test_a_duration_is_the_sum_of_its_parts(hours: int, minutes: int, milliseconds: int) -> None:
     rollout = {"weights": [100], "hold": f"{hours}h{minutes}m{milliseconds}ms", "deadline": "2160h"}
 
-    assert _plan(rollout=rollout).steps[0].hold == hours * 3600 + minutes * 60 + milliseconds / 1000
+    parts = hours * 3600 + minutes * 60 + milliseconds / 1000
+    assert _plan(rollout=rollout).steps[0].hold == pytest.approx(parts, abs=1e-6)
 
 
 def test_what_makes_a_revision_is_kept_as_it_was_written() -> None:
