@@ -14,6 +14,7 @@ from tidegate.core.plan import MetricsFormat, Pointer, Runtime
 from tidegate.core.registered import RegisteredModel, RegisteredVersion
 from tidegate.core.retraining import Order
 from tidegate.core.samples import Sample
+from tidegate.core.trials import NoReply, Reply
 from tidegate.core.values import Unavailable, VersionId
 
 #: A Kubernetes object as the API server speaks it.
@@ -160,6 +161,18 @@ class Evidence(Protocol):
         timeout: float,  # noqa: ASYNC109 (each target's own, not the call's)
     ) -> Mapping[str, Reading | Unreadable]:
         """One reading for each target, by pod uid, each within its own `timeout` (seconds)."""
+        ...
+
+
+class ModelClient(Protocol):
+    """Sends single requests to the model server of one pod. Never raises for what one can do wrong: it answers."""
+
+    async def post(self, url: str, body: str, *, timeout: float) -> Reply | NoReply:  # noqa: ASYNC109
+        """POST a JSON body, and give up after `timeout` seconds: then the answer is `NoReply` and late."""
+        ...
+
+    async def close(self) -> None:
+        """Release connections."""
         ...
 
 

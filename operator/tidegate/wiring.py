@@ -8,6 +8,7 @@ from typing import Any
 
 from tidegate.adapters.mlflow import MlflowRegistry
 from tidegate.adapters.mlflow_writes import MlflowWriter
+from tidegate.adapters.models import HttpModelClient
 from tidegate.adapters.prometheus import NoPrometheus
 from tidegate.core.election import Terms
 from tidegate.core.labels import KIND, REGISTRY_KIND
@@ -44,6 +45,7 @@ from tidegate.loop.statuses import Statuses
 from tidegate.loop.supervise import Supervisor
 from tidegate.loop.tags import Recollections, TagWriter
 from tidegate.loop.telling import AlertLane
+from tidegate.loop.trials import TrialWatch
 from tidegate.loop.watchdog import Watchdog
 from tidegate.loop.words import LastWords
 from tidegate.loop.workers import Workers
@@ -56,6 +58,7 @@ from tidegate.ports import (
     Leases,
     Login,
     Logs,
+    ModelClient,
     Notifier,
     Prometheus,
     Registry,
@@ -88,10 +91,12 @@ class Operator:
         trainer: Trainer | None = None,
         retraining: RetrainSettings | None = None,
         trail: AuditTrail | None = None,
+        models: ModelClient | None = None,
         open_registry: Callable[[Login], Registry] = MlflowRegistry,
         open_writer: Callable[[Login], RegistryWriter] = MlflowWriter,
     ) -> None:
         self.prometheus = prometheus or NoPrometheus()
+        self.models = models or HttpModelClient()
         self.clock = clock
         self.metrics = Metrics()
         self.supervisor = Supervisor(self.metrics, self._look_at_all)
@@ -154,6 +159,7 @@ class Operator:
             on_look=self.queue.add,
         )
         self.gates = GateWatch(self.registries.describe, settings.registry_interval, on_change=self.look)
+        self.trials = TrialWatch(self.models, clock, on_change=self.look)
         inbox = AlertInbox()
         self.matching = Matching(self.world)
         self.words = LastWords(logs, on_read=self.queue.add)
@@ -169,6 +175,7 @@ class Operator:
             recollections=self.recollections,
             governed=settings.governance,
             gates=self.gates,
+            trials=self.trials,
         )
         events = EventRecorder(cluster=cluster, clock=clock, metrics=self.metrics, instance=socket.gethostname())
         self.notices = Notices(notifiers, clock=clock, metrics=self.metrics)
@@ -233,6 +240,7 @@ class Operator:
                 world=self.world,
                 words=self.words,
                 gates=self.gates,
+                trials=self.trials,
             ),
             reverts=self.reverts,
             announcer=announcer,
@@ -326,6 +334,7 @@ class Operator:
         finally:
             self.queue.shut()
             await self.gates.close()
+            await self.trials.close()
             await self.evidence.close()
 
     def _look_at_all(self) -> None:
@@ -357,6 +366,8 @@ class Operator:
         await self.elector.release()
         await self.standby.close()
         await self.gates.close()
+        await self.trials.close()
+        await self.models.close()
         await self.evidence.close()
         await self.words.close()
         await self.notices.stop()

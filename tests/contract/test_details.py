@@ -140,3 +140,29 @@ async def test_a_server_that_is_not_there_is_no_answer() -> None:
         assert isinstance(told, Unavailable)
         assert told.reason == reason
         await registry.close()
+
+
+EXAMPLE = """
+saved_input_example_info: {artifact_path: input_example.json, serving_input_path: serving_input_example.json}
+"""
+SENDS = Wants(example=True)
+
+
+async def test_the_saved_body_is_told_where_it_is_wanted_and_the_file_says_that_there_is_one(
+    subject: Subject, name: str
+) -> None:
+    subject.edit.register(name)
+    number = subject.edit.add_logged(name, {}, EXAMPLE, example='{"inputs": [[1.5, "ä"]]}')
+    told = await subject.told(name, number, SENDS)
+    assert (told.example, told.model) == ('{"inputs": [[1.5, "ä"]]}', None)
+    assert (await subject.told(name, number)).example is None
+    without = subject.edit.add_logged(name, {}, "flavors: {}\n", example="{}")
+    assert (await subject.told(name, without, SENDS)).example is None
+
+
+async def test_a_saved_body_that_can_not_be_read_is_told_as_unknown(subject: Subject, name: str) -> None:
+    subject.edit.register(name)
+    number = subject.edit.add_logged(name, {}, EXAMPLE)
+    told = await subject.registry.describe(await subject.version(name, number), SENDS)
+    assert isinstance(told, Unavailable)
+    assert told.reason in {Reason.NOT_A_MODEL, Reason.REGISTRY_FAILING}

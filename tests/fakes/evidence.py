@@ -38,6 +38,10 @@ class FakePod:
         """Time passes for what is unanswered."""
         self._in_flight = [age + seconds for age in self._in_flight]
 
+    def answers(self, code: str = "2xx") -> int:
+        """How many requests were answered so."""
+        return sum(number for (of, _), number in self._finished.items() if of == code)
+
     def restart(self) -> None:
         """The process starts anew: counters at zero."""
         self._finished, self._in_flight = Counter(), []
@@ -85,6 +89,10 @@ class FakeEvidence:
     def pod(self, uid: str) -> FakePod:
         """The pod of that uid, made at the first call."""
         return self._pods.setdefault(uid, FakePod(uid))
+
+    def pods(self) -> list[FakePod]:
+        """All pods that were made."""
+        return list(self._pods.values())
 
     async def read(
         self,

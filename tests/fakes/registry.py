@@ -29,6 +29,7 @@ class _Model:
     changed: dict[str, int] = field(default_factory=dict)
     metrics: dict[str, dict[str, float]] = field(default_factory=dict)
     files: dict[str, ModelFile] = field(default_factory=dict)
+    examples: dict[str, str] = field(default_factory=dict)
 
 
 class FakeRegistry:
@@ -150,10 +151,14 @@ class FakeRegistry:
         """The file MLmodel of a version."""
         self._models[model].files[number] = file
 
-    def add_logged(self, model: str, metrics: Mapping[str, float], mlmodel: str | None) -> str:
-        """One more version, with a run that has these metrics, and with these words as its file MLmodel."""
+    def add_logged(
+        self, model: str, metrics: Mapping[str, float], mlmodel: str | None, *, example: str | None = None
+    ) -> str:
+        """One more version, with a run that has these metrics, and with these words in its files."""
         number = self.add_version(model)
         self._models[model].metrics[number] = dict(metrics)
+        if example is not None:
+            self._models[model].examples[number] = example
         if mlmodel is not None:
             self.log_model(model, number, parsed(yaml.safe_load(mlmodel)))
         return number
@@ -174,14 +179,19 @@ class FakeRegistry:
             return Unavailable(reason=Reason.VERSION_NOT_FOUND, message=message)
         born = known.born.get(version.number, self._clock_ms / 1000)
         number = version.number
-        if wants.model and number not in known.files:
+        file = known.files.get(number)
+        if (wants.model or wants.example) and file is None:
             return Unavailable(reason=Reason.NOT_A_MODEL, message=f"version {number} has no file MLmodel")
+        named = file.example if file is not None and wants.example else None
+        if named is not None and number not in known.examples:
+            return Unavailable(reason=Reason.NOT_A_MODEL, message=f"version {number} has no file {named}")
         metrics = known.metrics.get(number) if wants.run else None
         return VersionDetails(
             tags=dict(known.tags.get(number, {})),
             created=born,
             metrics=dict(metrics) if metrics is not None else None,
-            model=known.files[number] if wants.model else None,
+            model=file if wants.model else None,
+            example=known.examples[number] if named is not None else None,
         )
 
     def _resolve(self, model: str, pointer: Pointer) -> VersionId | Unavailable:

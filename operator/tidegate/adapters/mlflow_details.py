@@ -47,14 +47,22 @@ class MlflowDetails:
         model, number = version.model, version.number
         try:
             found = await self._call(self._access, partial(client.described, model, number))
-            metrics, file = None, None
+            metrics, file, example = None, None, None
             if wants.run and found.run:
                 metrics = await self._call(self._access, partial(client.metrics, found.run))
-            if wants.model:
+            if wants.model or wants.example:
                 file = await self._call(self._access, partial(client.model_file, model, number))
+            if wants.example and file is not None and file.example is not None:
+                example = await self._call(self._access, partial(client.example, model, number, file.example))
         except RegistryFault as fault:
             return fault.unavailable
-        return VersionDetails(tags=found.tags, created=found.created_ms / 1000, metrics=metrics, model=file)
+        return VersionDetails(
+            tags=found.tags,
+            created=found.created_ms / 1000,
+            metrics=metrics,
+            model=file if wants.model else None,
+            example=example,
+        )
 
     async def close(self) -> None:
         """Let the threads go; one that still waits for an answer ends by its own deadline."""

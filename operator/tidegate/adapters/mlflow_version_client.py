@@ -13,7 +13,7 @@ import yaml
 from tidegate.adapters.mlflow_client import Client
 from tidegate.adapters.mlflow_failures import RegistryFault, not_mlflow
 from tidegate.adapters.model_file import parsed
-from tidegate.core.gates import ModelFile
+from tidegate.core.gates import LARGEST_EXAMPLE, ModelFile
 from tidegate.core.reasons import Reason
 
 _RUN = "/api/2.0/mlflow/runs/get"
@@ -50,13 +50,20 @@ class VersionClient(Client):
 
     def model_file(self, model: str, number: str) -> ModelFile:
         """The file MLmodel of a version, by way of the server."""
-        try:
-            text = self._store.text(_ARTIFACT, {"name": model, "version": number, "path": "MLmodel"})
-        except RegistryFault as fault:
-            message = f"the file MLmodel of version {number} of {model!r} can't be read: {fault}"
-            raise RegistryFault(Reason.NOT_A_MODEL if fault.code else Reason.REGISTRY_FAILING, message) from fault
+        text = self._file(model, number, "MLmodel")
         try:
             return parsed(yaml.safe_load(text))
         except (ValueError, TypeError, AttributeError, RecursionError, yaml.YAMLError) as error:
             words = f"the file MLmodel of version {number} of {model!r} is none: {self._access.clean(str(error))}"
             raise RegistryFault(Reason.NOT_A_MODEL, words) from error
+
+    def example(self, model: str, number: str, path: str) -> str:
+        """The saved body for `/invocations`, by way of the server; of a large one more than may be sent, not all."""
+        return self._file(model, number, path)[: LARGEST_EXAMPLE + 1]
+
+    def _file(self, model: str, number: str, path: str) -> str:
+        try:
+            return self._store.text(_ARTIFACT, {"name": model, "version": number, "path": path})
+        except RegistryFault as fault:
+            message = f"the file {path} of version {number} of {model!r} can't be read: {fault}"
+            raise RegistryFault(Reason.NOT_A_MODEL if fault.code else Reason.REGISTRY_FAILING, message) from fault

@@ -17,9 +17,12 @@ def parsed(content: Any) -> ModelFile:
     if not isinstance(content, Mapping):
         raise ValueError("no mapping")  # noqa: TRY004 (of a text that somebody else wrote)
     size, signature = content.get("model_size_bytes"), content.get("signature")
+    example = (content.get("saved_input_example_info") or {}).get("serving_input_path")
     known = {what: _columns(signature.get(what)) for what in ("inputs", "outputs", "params")} if signature else None
     return ModelFile(
-        signature=Signature(**known) if known is not None else None, size=int(size) if size is not None else None
+        signature=Signature(**known) if known is not None else None,
+        size=int(size) if size is not None else None,
+        example=str(example) if example else None,
     )
 
 

@@ -1,7 +1,7 @@
 """What must hold before a new version gets its first request."""
 
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -91,11 +91,61 @@ class SemVer(Wire):
     """Whether it may not be below that of the version that serves."""
 
 
+class Request(Wire):
+    """The request that smoke and throughput send, where the saved input example is none."""
+
+    path: (
+        Annotated[
+            str,
+            Text(
+                pattern=r"^/[A-Za-z0-9\-._~!$&'()*+,;=:@%/?]*$",
+                max_length=256,
+                remedy="must be an absolute path such as /invocations",
+            ),
+        ]
+        | None
+    ) = None
+    """Where it is sent; absent: /invocations."""
+    body: Annotated[dict[str, Any], Field(max_length=64)] | None = None
+    """What is sent, as JSON; absent: the input example that MLflow saved with the version."""
+
+
+class Smoke(Wire):
+    """One request that must be answered, and one that must be refused."""
+
+    timeout: Annotated[Duration, between("10ms", "1m")] = "2s"
+    """How long the answer to the request may take. One that is no 2xx, or comes later, three times in a row, rejects
+    the version."""
+    malformed: bool = True
+    """Whether a body that is no JSON must be answered with a 4xx. Anything else, three times in a row, rejects the
+    version."""
+
+
+class Throughput(Wire):
+    """A short load on one pod, at little more than the pace that is asked for."""
+
+    min: int = Field(ge=1, le=300)
+    """How many of its requests must be answered 2xx in a second. Fewer, three times in a row, reject the version."""
+    duration: Annotated[Duration, between("1s", "30s")] = "5s"
+    """How long it lasts at the most."""
+    concurrency: int = Field(default=4, ge=1, le=32)
+    """How many requests are under way at a time."""
+
+
 class Gates(Wire):
     """What must hold before a new version gets its first request.
 
     A version that goes back into traffic within rollout.rollbackWindow passed them when it came, and passes no more.
     """
+
+    rules = (
+        Rule(
+            cel="!has(self.request) || has(self.smoke) || has(self.throughput)",
+            holds=lambda gates: gates.request is None or gates.smoke is not None or gates.throughput is not None,
+            message="is sent by smoke and throughput: add one of them, or leave it out",
+            field="request",
+        ),
+    )
 
     tags: _Tags | None = None
     """Tags that the version must have in the registry, with these values. One that is missing, or has another value, is
@@ -113,3 +163,18 @@ class Gates(Wire):
     and what is in stable's answers is in its answers. One that does not rejects the version."""
     max_size: _Size | None = None
     """How large the model may be by model_size_bytes in its file MLmodel, such as 500Mi. A larger one is rejected."""
+    smoke: Smoke | None = None
+    """Requests to one pod of the version once it is ready, before its first weight: one that must be answered, and one
+    that must be refused. While the pod takes none they are waited for, at most rollout.progressDeadline."""
+    throughput: Throughput | None = None
+    """A short load on one pod of the version once it is ready, before its first weight. One object's at a time."""
+    request: Request | None = None
+    """What smoke and throughput send; absent: the input example that MLflow saved with the version, to /invocations. A
+    version without one is rejected. Runtimes kserve, triton and vllm need path and body here."""
+
+    @property
+    def sends_its_own(self) -> bool:
+        """Whether no saved input example is sent: nothing is, or a request that is written here."""
+        if self.smoke is None and self.throughput is None:
+            return True
+        return self.request is not None and self.request.path is not None and self.request.body is not None

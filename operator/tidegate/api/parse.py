@@ -1,5 +1,6 @@
 """From an object as the API server keeps it to a `Plan`, or to findings that a person can act on."""
 
+import json
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -14,7 +15,7 @@ from tidegate.api.scalars import seconds, share
 from tidegate.api.serving import CONTAINER
 from tidegate.api.spec import Model, Spec, can_feed
 from tidegate.api.v1alpha1 import KIND, Metadata, ModelDeployment
-from tidegate.core.gates import Gates, MetricGate, SemVerGate
+from tidegate.core.gates import INVOCATIONS, Gates, MetricGate, SemVerGate, SmokeGate, ThroughputGate
 from tidegate.core.guards import Absolute, Guard, Increase, Kind, Mode, Ratio
 from tidegate.core.plan import (
     AlertGuard,
@@ -196,6 +197,12 @@ def _gates(asked: wire_gates.Gates) -> Gates:
         else None,
         signature=SignaturePolicy(asked.signature),
         max_size=wire_gates.size(asked.max_size) if asked.max_size is not None else None,
+        smoke=SmokeGate(limit=seconds(asked.smoke.timeout), malformed=asked.smoke.malformed) if asked.smoke else None,
+        throughput=ThroughputGate(least=load.min, seconds=seconds(load.duration), concurrency=load.concurrency)
+        if (load := asked.throughput) is not None
+        else None,
+        path=(asked.request.path if asked.request else None) or INVOCATIONS,
+        body=json.dumps(asked.request.body) if asked.request and asked.request.body is not None else None,
     )
 
 

@@ -14,6 +14,8 @@ CONTAINER = "model"
 
 #: The presets whose image is the user's to give.
 OWN_IMAGE = ("kserve", "triton", "vllm", "custom")
+#: The presets that speak another protocol than MLflow's, in which input examples are saved.
+NO_EXAMPLE = ("kserve", "triton", "vllm")
 
 _MetricName = Annotated[
     str,

@@ -12,7 +12,7 @@ from tidegate.api.guards import Guards
 from tidegate.api.rollout import Rollout
 from tidegate.api.rules import Rule, Text, Wire
 from tidegate.api.scalars import ObjectName, seconds
-from tidegate.api.serving import Serving
+from tidegate.api.serving import NO_EXAMPLE, Serving
 from tidegate.core.guards import Kind
 from tidegate.core.pages import PAGES
 from tidegate.core.plan import Runtime
@@ -271,6 +271,15 @@ class Spec(Wire):
             _measured(name, preset.top)
             for name, preset in PRESETS.items()
             if preset.top is not None and preset.top < _LONGEST
+        ),
+        Rule(
+            cel=f"!(self.serving.runtime in {list(NO_EXAMPLE)}) || !(has(self.gates.smoke) || "
+            "has(self.gates.throughput)) || (has(self.gates.request) && has(self.gates.request.path) && "
+            "has(self.gates.request.body))",
+            holds=lambda spec: spec.serving.runtime not in NO_EXAMPLE or spec.gates.sends_its_own,
+            message=f"runtimes {', '.join(NO_EXAMPLE)} don't take MLflow's input example: smoke and throughput need "
+            "path and body here",
+            field="gates.request",
         ),
         *(_shown(runtime, page.top) for runtime, page in PAGES.items() if page.top < _LONGEST),
     )

@@ -6,7 +6,7 @@ from tidegate.core import waits
 from tidegate.core.approvals import approved, signed
 from tidegate.core.causes import ABORTED
 from tidegate.core.decision import MEMORY, REJECTIONS, Decision, Situation, handle, next_attempt, remember
-from tidegate.core.entry import kept_out
+from tidegate.core.entry import kept_out, untried
 from tidegate.core.pointers import PASSING, discarding, promoting
 from tidegate.core.reasons import Reason
 from tidegate.core.record import Parking, Proven, Record, Rejection, Retiring, Rollout, Stopwatch
@@ -126,7 +126,12 @@ def first(s: Situation) -> Decision | None:
     if s.record.stable is not None or rollout is None:
         return None
     waiting = (
-        kept_out(s) or waits.for_pods(s, rollout) or waits.for_router(s, rollout) or unknown(s) or approved(s, rollout)
+        kept_out(s)
+        or waits.for_pods(s, rollout)
+        or waits.for_router(s, rollout)
+        or untried(s)
+        or unknown(s)
+        or approved(s, rollout)
     )
     if waiting is not None:
         return waiting

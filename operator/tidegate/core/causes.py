@@ -10,7 +10,7 @@ from dataclasses import replace
 from tidegate.core import approvals
 from tidegate.core.alerts import describe, fresh
 from tidegate.core.decision import Situation
-from tidegate.core.gatekeeping import refused
+from tidegate.core.gatekeeping import refused, tried
 from tidegate.core.observed import Judgement
 from tidegate.core.reasons import Reason
 from tidegate.core.record import Record, Rollout, Verdict
@@ -110,15 +110,19 @@ def overdue(s: Situation, rollout: Rollout) -> Verdict | None:
 def never_ready(s: Situation, rollout: Rollout) -> Verdict | None:
     """The revision had no traffic yet and did not get ready within `rollout.progressDeadline`.
 
-    One that is ready and waits for something else (the router, the registry, stable) has done its part.
+    One that is ready and waits for something else (the router, the registry, stable) has done its part, unless it
+    leaves requests of our own unanswered.
     """
     if rollout.canary_since is not None or rollout.deadline.elapsed(s.now) < s.plan.progress_deadline:
         return None
     facts, needed = s.facts(rollout.canary), s.pods_needed(rollout)
-    if facts.lasting >= needed:
+    trial = tried(s)
+    unanswered = trial.unanswered if trial is not None else None
+    if facts.lasting >= needed and unanswered is None:
         return None
     reason = facts.obstacle.reason if facts.obstacle else Reason.PROGRESS_DEADLINE_EXCEEDED
-    detail = f": {facts.obstacle.message}" if facts.obstacle else f" ({facts.lasting} of {needed} pods ready)"
+    missing = facts.obstacle.message if facts.obstacle else unanswered
+    detail = f": {missing}" if missing else f" ({facts.lasting} of {needed} pods ready)"
     message = f"not ready within rollout.progressDeadline ({s.plan.progress_deadline:g}s){detail}"
     return Verdict(reason=reason, message=message, rejects=False, at=s.now)
 

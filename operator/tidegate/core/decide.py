@@ -16,7 +16,7 @@ from tidegate.core.autoscaling import kept_full, released
 from tidegate.core.begin import begin, first, parked, rejected, resting, unknown, up_to_date
 from tidegate.core.causes import alerted, cause, second_cause, time_left
 from tidegate.core.decision import Decision, Situation, handle
-from tidegate.core.entry import barred, kept_out
+from tidegate.core.entry import barred, kept_out, untried
 from tidegate.core.gatekeeping import gate_report, too_old
 from tidegate.core.observed import Observed
 from tidegate.core.plan import Plan
@@ -147,6 +147,7 @@ RULES: tuple[Rule, ...] = (
     hastened,
     kept_out,
     settled,
+    untried,
     confirm,
     held,
     in_favour,

@@ -3,25 +3,35 @@
 from dataclasses import replace
 
 from tidegate.core.decision import REJECTIONS, Decision, Situation, next_attempt, remember
-from tidegate.core.gatekeeping import concerned, findings, refusal_of
-from tidegate.core.gates import Asked, Outcome
+from tidegate.core.gatekeeping import concerned, findings, refusal_of, trial, trial_findings
+from tidegate.core.gates import Asked, Outcome, first_of
 from tidegate.core.observed import Observed
 from tidegate.core.plan import Plan
 from tidegate.core.pointers import asked_for, discarding
 from tidegate.core.reasons import Reason
 from tidegate.core.record import Record, Rejection, Rollout, Stopwatch, Verdict
 from tidegate.core.revision import wished_revision
+from tidegate.core.trials import Trial
 from tidegate.core.values import Revision, Unavailable
 
 
 def asked_about(plan: Plan, record: Record, seen: Observed) -> Asked:
     """The versions of which the registry has to tell, as gates stand open or shut by it."""
-    wished = wished_revision(plan, record, asked_for(plan, record, seen), seen.preset)
-    canary = concerned(Situation(plan=plan, record=record, seen=seen, wished=wished), record)
+    canary = concerned(_situation(plan, record, seen), record)
     if canary is None or not plan.gates.registered or any(r.revision.same_work(canary) for r in record.rejected):
         return Asked()
     beside = [record.stable.version] if record.stable is not None and plan.gates.compares else []
     return Asked(versions=tuple(dict.fromkeys([canary.version, *beside])), wants=plan.gates.wants)
+
+
+def sent(plan: Plan, record: Record, seen: Observed) -> Trial | None:
+    """What a pod of the canary is asked by requests of our own, before it gets any others."""
+    return trial(_situation(plan, record, seen), record)
+
+
+def _situation(plan: Plan, record: Record, seen: Observed) -> Situation:
+    wished = wished_revision(plan, record, asked_for(plan, record, seen), seen.preset)
+    return Situation(plan=plan, record=record, seen=seen, wished=wished)
 
 
 def barred(s: Situation) -> Decision | None:
@@ -40,6 +50,20 @@ def kept_out(s: Situation) -> Decision | None:
     """A gate has nothing to say yet, or takes back what it said, before the canary's first weight."""
     canary = concerned(s, s.record) if s.record.rollout is not None else None
     return None if canary is None else waiting(s, canary)
+
+
+def untried(s: Situation) -> Decision | None:
+    """Requests of our own must be answered as gates ask for before the canary gets any others.
+
+    They are no evidence: what its pods have counted is read once more, and others count from there.
+    """
+    found = trial_findings(s)
+    waits = first_of(found, Outcome.WAITING)
+    if waits is not None:
+        return s.stay(Reason.WAITING_FOR_GATES, f"{waits.gate}: {waits.message}")
+    if not found or s.record.stable is None or s.seen.counted:
+        return None
+    return s.stay(Reason.EVIDENCE_MISSING, "the pods' counters are read once more: requests of our own are no evidence")
 
 
 def waiting(s: Situation, canary: Revision) -> Decision | None:

@@ -11,12 +11,16 @@ from tidegate.core.gates import AtGates, GateFinding, GateReport, Outcome, Versi
 from tidegate.core.inspection import judge_registered
 from tidegate.core.reasons import Reason
 from tidegate.core.record import Record, Rollout, Verdict
+from tidegate.core.trials import Trial, Tried, trial_of
+from tidegate.core.trials import untried as unsent
 from tidegate.core.values import Revision, Unavailable
 
 #: Seconds past a limit at which a look finds it exceeded, and not just reached.
 _AFTER = 0.001
 #: What is said before the registry was asked about a version for the first time.
 NOT_ASKED = "the registry has not been asked about this version yet"
+#: What is said before a pod was sent anything.
+NOT_SENT = "requests are sent once a pod is ready"
 
 
 def concerned(s: Situation, record: Record) -> Revision | None:
@@ -35,7 +39,7 @@ def concerned(s: Situation, record: Record) -> Revision | None:
 
 
 def findings(s: Situation, revision: Revision) -> tuple[GateFinding, ...] | Unavailable:
-    """What the gates find of a revision by what is seen now; `Unavailable` where the registry does not tell."""
+    """What the gates find of a revision by what the registry tells now; `Unavailable` where it does not tell."""
     gates = s.plan.gates
     if not gates.registered:
         return ()
@@ -56,6 +60,28 @@ def findings(s: Situation, revision: Revision) -> tuple[GateFinding, ...] | Unav
     return judge_registered(gates, at)
 
 
+def trial(s: Situation, record: Record) -> Trial | None:
+    """What a pod of the canary is asked now, before its first weight."""
+    rollout = record.rollout
+    if rollout is None or concerned(s, record) is None:
+        return None
+    return trial_of(s.plan.gates, rollout, s.seen.details)
+
+
+def tried(s: Situation) -> Tried | None:
+    """How far the present trial is; nothing counts that was found by other gates, or in another attempt."""
+    seen = s.seen.tried
+    return seen if seen is not None and seen.trial == trial(s, s.record) else None
+
+
+def trial_findings(s: Situation) -> tuple[GateFinding, ...]:
+    """What was found by requests of our own to the canary's pods; nothing where no rollout stands at its gates."""
+    if s.record.rollout is None or concerned(s, s.record) is None:
+        return ()
+    known = tried(s)
+    return known.findings if known is not None else unsent(s.plan.gates, NOT_SENT)
+
+
 def too_old(s: Situation, record: Record) -> list[float]:
     """Seconds until the clock alone makes a version too old that stands at its gates."""
     canary, limit = concerned(s, record), s.plan.gates.max_age
@@ -70,21 +96,27 @@ def gate_report(s: Situation, record: Record) -> GateReport | None:
     """What status shows of a revision that stood at its gates when `record` was decided on."""
     canary = concerned(s, record if s.record.rollout is None else s.record)
     found = findings(s, canary) if canary is not None else ()
-    if canary is None or isinstance(found, Unavailable) or not found:
+    if canary is None or isinstance(found, Unavailable):
         return None
-    return GateReport(revision=canary, findings=found)
+    found = (*found, *trial_findings(s))
+    return GateReport(revision=canary, findings=found) if found else None
 
 
 def refused(s: Situation, rollout: Rollout) -> Verdict | None:
     """A gate says no while the canary has had no request yet."""
-    canary = concerned(s, s.record)
-    return None if canary is None else refusal_of(s, rollout.canary)
+    if concerned(s, s.record) is None:
+        return None
+    return refusal_of(s, rollout.canary) or _verdict(s, trial_findings(s))
 
 
 def refusal_of(s: Situation, canary: Revision) -> Verdict | None:
-    """The verdict of the first gate that fails, None where none does."""
+    """The verdict of the first gate that fails by what the registry tells, None where none does."""
     found = findings(s, canary)
-    failed = None if isinstance(found, Unavailable) else first_of(found, Outcome.FAILED)
+    return None if isinstance(found, Unavailable) else _verdict(s, found)
+
+
+def _verdict(s: Situation, found: tuple[GateFinding, ...]) -> Verdict | None:
+    failed = first_of(found, Outcome.FAILED)
     if failed is None:
         return None
     return Verdict(reason=Reason.GATE_FAILED, message=f"{failed.gate}: {failed.message}", rejects=True, at=s.now)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from tidegate.core.gates import AtGates, GateFinding, Gates, MetricGate, Outcome
+from tidegate.core.gates import LARGEST_EXAMPLE, AtGates, GateFinding, Gates, MetricGate, Outcome
 from tidegate.core.semver import read, within
 from tidegate.core.signatures import SignaturePolicy, differences
 
@@ -15,7 +15,7 @@ _MOST = 5
 
 def judge_registered(gates: Gates, candidate: AtGates) -> tuple[GateFinding, ...]:
     """What the gates find that need nothing but the registry's word."""
-    checks = (_tags, _age, _metrics, _semver, _signature, _size)
+    checks = (_tags, _age, _metrics, _semver, _signature, _size, _example)
     return tuple(found for check in checks for found in check(gates, candidate))
 
 
@@ -142,6 +142,24 @@ def _size(gates: Gates, candidate: AtGates) -> Iterator[GateFinding]:
         value=None if size is None else _bytes(size),
         limit=limit,
     )
+
+
+def _example(gates: Gates, candidate: AtGates) -> Iterator[GateFinding]:
+    if not gates.wants.example:
+        return
+    example, number = candidate.details.example, candidate.version.number
+    way_out = "or write the request into spec.gates.request.body"
+    if example is None:
+        message = f"version {number} has no saved input example: log it with input_example (MLflow 2.16 or newer), "
+        outcome, message = Outcome.FAILED, message + way_out
+    elif len(example) > LARGEST_EXAMPLE:
+        message = (
+            f"the saved input example of version {number} is larger than {_bytes(LARGEST_EXAMPLE)}: log it with a "
+        )
+        outcome, message = Outcome.FAILED, f"{message}smaller one, {way_out}"
+    else:
+        outcome, message = Outcome.PASSED, f"version {number} has a saved input example of {_bytes(len(example))}"
+    yield GateFinding(gate="request", outcome=outcome, message=message, limit=f"at most {_bytes(LARGEST_EXAMPLE)}")
 
 
 def _bytes(size: int) -> str:

@@ -7,6 +7,7 @@ from tidegate.core.gates import VersionDetails
 from tidegate.core.guards import Finding
 from tidegate.core.reasons import Reason
 from tidegate.core.record import Alert, Approval, Intent, Record, Verdict
+from tidegate.core.trials import Tried
 from tidegate.core.values import Unavailable, VersionId
 
 
@@ -138,7 +139,9 @@ class Observed:
     people's words on steps by attempt, as in `7/2`; without `governed` nobody vouches for whose they are, and there are
     none.
     `registry` is the identity of the registry that is asked, None where it is not known.
-    `details` are what the registry tells of versions that stand at gates.
+    `details` are what the registry tells of versions that stand at gates. `tried` is how far the requests of our own
+    are that a canary gets before its first weight; `counted`: what its pods counted by then is known, and is no
+    evidence.
     """
 
     now: float
@@ -160,6 +163,8 @@ class Observed:
     governed: bool = True
     registry: str | None = None
     details: Mapping[VersionId, VersionDetails | Unavailable] = field(default_factory=dict)
+    tried: Tried | None = None
+    counted: bool = False
 
     def of(self, revision: str) -> RevisionFacts:
         """A revision's facts; nothing at all where nobody has seen a pod of it."""

@@ -126,6 +126,11 @@ class EvidenceWatch:
         now = self._clock.monotonic()
         return combined([part.judgement(now) for part in parts])
 
+    def opened(self, key: str) -> bool:
+        """Whether every source that counts what pods answer has been looked at: what came before is no evidence."""
+        parts = self._parts(key)
+        return bool(parts) and all(part.opened for part in parts)
+
     def state(self, key: str) -> Mapping[str, Any] | None:
         """The state to be saved, as JSON values; the same one for `SAVE_EVERY` seconds. None before the first look."""
         known = self._rolling.get(key)

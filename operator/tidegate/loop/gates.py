@@ -66,7 +66,7 @@ class GateWatch:
 
     async def _read(self, key: str, asked: Asked) -> None:
         while True:
-            told = {version: await self._describe(key, version, asked.wants) for version in asked.versions}
+            told = {version: await self._describe(key, version, asked.wants_of(version)) for version in asked.versions}
             watch = self._watches[key]
             if watch.known != told:
                 watch.known = told

@@ -42,7 +42,7 @@ class Spec:
     gave for this canary and attempt, in this or an earlier process. `takeovers` is how often the judge had to start
     anew in this attempt, this time included, where there is nothing saved: 0 at the attempt's start. `untouched`: the
     canary never had weight in this attempt, so what its pods count already is of an earlier one. `since` is when it
-    first had weight (seconds since the epoch).
+    first had weight (seconds since the epoch). `tried`: requests of our own are sent to its pods before that.
     """
 
     canary: Side
@@ -60,6 +60,16 @@ class Spec:
     sources: tuple[str, ...] = (PODS,)
     queries: tuple[QueryGuard, ...] = ()
     since: float | None = None
+    tried: bool = False
+
+    @property
+    def from_now(self) -> bool:
+        """Whether what the canary's pods have counted before the first look is none of its traffic.
+
+        Before its first weight that is so. Later it is where requests of our own went to its pods and nothing was
+        saved: better to miss some of its first ones than to hold ours against it.
+        """
+        return self.untouched or self.tried
 
     @property
     def rollout(self) -> tuple[str, int]:
@@ -89,6 +99,11 @@ class Part(Protocol):
     @property
     def gist(self) -> tuple[Any, ...]:
         """What of the last look matters to a decision: not its numbers."""
+        ...
+
+    @property
+    def opened(self) -> bool:
+        """Whether what pods counted before is known, where this source counts what pods answer."""
         ...
 
     def update(self, spec: Spec) -> None:
@@ -182,7 +197,7 @@ class SourceWatch:
         """Go on with another weight, other guards, another interval."""
         self.spec = spec
         self._share()
-        if not spec.untouched and not self.seen.opened:
+        if not spec.from_now and not self.seen.opened:
             # Nothing was read before the first request: all of it counts.
             self.seen = replace(self.seen, untouched=False)
         if spec.weight and spec.weight != self.step:
@@ -225,7 +240,7 @@ class SourceWatch:
 
     def begin_anew(self) -> None:
         """Judge from nothing, as after a take-over with nothing saved."""
-        self.seen = EvidenceState()
+        self.seen = EvidenceState(untouched=self.spec.tried)
         self.judged = JudgeState(restarts=max(1, self.spec.takeovers))
         self.said = None
         self._share()
@@ -253,6 +268,11 @@ class SourceWatch:
             suspected=ruling.suspected,
             held=ruling.held,
         )
+
+    @property
+    def opened(self) -> bool:
+        """See `Part`. A gateway does not see requests that go to pods directly."""
+        return self.seen.opened or (self.source != PODS and PRESETS[self.source].shared)
 
     @property
     def _what(self) -> str:
@@ -303,13 +323,13 @@ def restored(spec: Spec, saved: Mapping[str, Any] | None) -> tuple[EvidenceState
     """Where a watch starts: from what was saved for this rollout, with nothing in favour, or from nothing."""
     anew = JudgeState(restarts=spec.takeovers)
     if saved is None or (saved.get("canary"), saved.get("attempt")) != spec.rollout:
-        return EvidenceState(untouched=spec.untouched), anew
+        return EvidenceState(untouched=spec.from_now), anew
     try:
         judged = restart_step(JudgeState.from_wire(saved["judge"]))
         return EvidenceState.from_wire(saved["evidence"]), judged
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         log.warning("evidence.saved_state_unreadable", revision=spec.canary.revision, error=str(error))
-        return EvidenceState(), replace(anew, restarts=max(1, spec.takeovers))
+        return EvidenceState(untouched=spec.tried), replace(anew, restarts=max(1, spec.takeovers))
 
 
 def unreadable(readings: Readings, source: str) -> str | None:

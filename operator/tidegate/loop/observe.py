@@ -32,6 +32,7 @@ from tidegate.loop.pointers import PointerSaga
 from tidegate.loop.registries import Registries
 from tidegate.loop.registry import NOT_ASKED
 from tidegate.loop.tags import Recollections
+from tidegate.loop.trials import TrialWatch
 from tidegate.loop.words import LastWords
 from tidegate.loop.world import World
 from tidegate.ports import Clock, Manifest
@@ -83,11 +84,13 @@ class Observer:
         words: LastWords,
         pointers: PointerSaga,
         gates: GateWatch,
+        trials: TrialWatch,
         recollections: Recollections,
         governed: bool = False,
     ) -> None:
         self._pointers = pointers
         self._gates = gates
+        self._trials = trials
         self._recollections = recollections
         self._world = world
         self._governed = governed
@@ -137,6 +140,8 @@ class Observer:
             alerts=self._alerts.waiting(key, record, now) if unreadable is None else Alerts(),
             registry=self._registries.identity(plan.registry) if isinstance(plan, Plan) else None,
             details=self._gates.details(key),
+            tried=self._trials.tried(key),
+            counted=self._evidence.opened(key),
         )
         return Snapshot(
             key=key,

@@ -89,6 +89,11 @@ class QueryWatch:
         )
 
     @property
+    def opened(self) -> bool:
+        """See `Part`. What a query counts is its author's business."""
+        return True
+
+    @property
     def gist(self) -> tuple[Any, ...]:
         """What matters to a decision."""
         return self.state.missing, self.state.verdict(self.guard), self.step, self.breach is None

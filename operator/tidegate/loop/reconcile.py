@@ -14,7 +14,7 @@ import structlog
 from tidegate.core.decide import decide
 from tidegate.core.decision import Decision
 from tidegate.core.diversion import condemned
-from tidegate.core.entry import asked_about
+from tidegate.core.entry import asked_about, sent
 from tidegate.core.frozen import freeze
 from tidegate.core.journal import entered
 from tidegate.core.labels import ROUTE_KIND
@@ -123,7 +123,8 @@ class Reconciler:
             await self._announcer.transition(snapshot.ref, before, decision.record, decision.reason, decision.message)
         known = self._frozen(snapshot, plan, decision.record)
         asked = asked_about(plan, decision.record, snapshot.seen)
-        self._follower.follow(snapshot.key, snapshot.body, plan, decision.record, known, at_gates=asked)
+        trial = sent(plan, decision.record, snapshot.seen)
+        self._follower.follow(snapshot.key, snapshot.body, plan, decision.record, known, at_gates=asked, trial=trial)
         now = self._observer.again(snapshot)
         if now is None or not isinstance(now.plan, Plan):
             return

@@ -37,6 +37,7 @@ class Kubelet:
         self.ready: dict[str, list[str]] = {}
         self.versions: dict[str, str] = {}
         self.made: Counter[str] = Counter()
+        self._addresses: dict[str, int] = {}
         self._hands = hands
         self._dirty = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -83,6 +84,11 @@ class Kubelet:
             await self._hands.remove("Pod", pod["metadata"]["name"])
         await self._list_endpoints()
         self._dirty.set()
+
+    def address(self, pod: Manifest) -> str:
+        """The address of a pod, its own."""
+        number = self._addresses.setdefault(pod["metadata"]["uid"], len(self._addresses))
+        return f"10.0.{number // 250}.{number % 250 + 1}"
 
     async def restart(self, version: str, *, code: int = 137) -> None:
         """One container of a version ends and is started again."""
@@ -179,7 +185,8 @@ class Kubelet:
             "containerStatuses": [] if mood == "unschedulable" else [container],
         }
         if running:
-            status |= {"podIP": "10.0.0.1", "podIPs": [{"ip": "10.0.0.1"}]}
+            address = self.address(pod)
+            status |= {"podIP": address, "podIPs": [{"ip": address}]}
         if mood == "artifact":
             words = '{"error": "ArtifactIncomplete", "message": "no MLmodel"}'
             ended = {"exitCode": 1, "reason": "Error", "message": words}

@@ -9,6 +9,7 @@ from tests.fakes.audit import FakeTrail
 from tests.fakes.cluster import FakeCluster, Fault, Write
 from tests.fakes.evidence import FakeEvidence
 from tests.fakes.leases import FakeLeases
+from tests.fakes.models import FakeModels, FakeServer
 from tests.fakes.notifier import FakeNotifier
 from tests.fakes.prometheus import FakePrometheus
 from tests.fakes.registry import FakeRegistry
@@ -19,7 +20,7 @@ from tests.integration.loop.line import Line
 from tests.integration.loop.look import Look
 from tests.integration.loop.writer_line import RegistryFault, WriterLine
 
-from tidegate.core.labels import KIND, ROUTE_KIND
+from tidegate.core.labels import KIND, REVISION, ROUTE_KIND
 from tidegate.core.manifests import CHILD_KINDS
 from tidegate.ports import Cluster, Login, Logs, Manifest, Registry, RegistryWriter, Trainer
 from tidegate.settings import RetrainSettings, Settings
@@ -57,6 +58,9 @@ class Stage:
         self.open_registry: Callable[[Login], Registry] = lambda login: FakeRegistry(login.uri)
         self.open_writer: Callable[[Login], RegistryWriter] = lambda login: FakeRegistry(login.uri).writer
         self.evidence = FakeEvidence()
+        self.models = FakeModels()
+        #: What is done to the model server of each pod that is made, by version.
+        self.servers: dict[str, Callable[[FakeServer], None]] = {}
         self.kubelet = Kubelet(hands)
         self.gateway = Gateway(hands)
         self.traffic = Traffic(self.gateway, self.kubelet, self.evidence)
@@ -109,6 +113,7 @@ class Stage:
             open_writer=self.open_writer,
             prometheus=self.prometheus,
             trail=self.trail,
+            models=self.models,
             # There is one replica here, so that the lease is free at once.
             leases=FakeLeases(),
         )
@@ -139,6 +144,7 @@ class Stage:
         for task in (work, *lane):
             task.cancel()
         await operator.gates.close()
+        await operator.trials.close()
         await operator.evidence.close()
         await operator.standby.close()
         for result in await asyncio.gather(work, *lane, return_exceptions=True):
@@ -165,12 +171,24 @@ class Stage:
     def hear(self, event: str, body: Manifest) -> None:
         """Everybody who watches is told."""
         if body["kind"] == "Pod" and event != "DELETED":
-            self.evidence.pod(body["metadata"]["uid"])
+            self._listens(body)
         self.kubelet.look(body["kind"])
         self.gateway.look(body["kind"])
         if self.operator is not None and not self.blind:
             tell = self.operator.gone if event == "DELETED" else self.operator.seen
             tell(body["kind"], body)
+
+    def _listens(self, pod: Manifest) -> None:
+        counted = self.evidence.pod(pod["metadata"]["uid"])
+        address = f"{self.kubelet.address(pod)}:8080"
+        if address not in self.models.servers:
+            server = self.models.servers[address] = FakeServer(counted)
+            self.servers.get(version_of(pod["metadata"]["labels"][REVISION]), _as_it_is)(server)
+
+    async def sent_to(self, version: str) -> list[list[tuple[str, str]]]:
+        """What each pod of a version was asked by the operator, those that were."""
+        servers = [self.models.servers[f"{self.kubelet.address(pod)}:8080"] for pod in await self.kubelet.pods(version)]
+        return [server.asked for server in servers if server.asked]
 
     async def open(self) -> None:
         for actor in (self.kubelet, self.gateway, self.traffic):
@@ -336,6 +354,10 @@ class Stage:
 
 def _ours(body: Manifest) -> bool:
     return bool(body["metadata"].get("ownerReferences"))
+
+
+def _as_it_is(_server: FakeServer) -> None:
+    pass
 
 
 def _seconds(text: str) -> float:

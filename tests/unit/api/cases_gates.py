@@ -10,6 +10,11 @@ def _gates(**gates: Any) -> Mapping[str, Any]:
     return {"gates": gates}
 
 
+def _foreign(runtime: str, **request: Any) -> Mapping[str, Any]:
+    template = {"spec": {"containers": [{"name": "model", "image": "registry.example.com/server:1"}]}}
+    return {"serving": {"runtime": runtime, "template": template}, **_gates(smoke={}, request=request)}
+
+
 RIGHT_GATES = (
     right("no gate", _gates()),
     right("tags with values", _gates(tags={"validation_status": "approved", "team/owner": "fraud: eu"})),
@@ -22,8 +27,51 @@ RIGHT_GATES = (
     right("a semantic version beside stable's", _gates(semver={"tag": "schema", "notBelowStable": True})),
     right("a signature that is the same", _gates(signature="Identical", maxSize="1.5Gi")),
     right("no tags at all", _gates(tags={}, tagsPresent=[])),
+    right("smoke requests by their defaults", _gates(smoke={})),
+    right(
+        "smoke requests, and a load",
+        _gates(
+            smoke={"timeout": "1m", "malformed": False},
+            throughput={"min": 300, "duration": "30s", "concurrency": 32},
+        ),
+    ),
+    right(
+        "a request of one's own",
+        _gates(
+            throughput={"min": 1},
+            request={
+                "path": "/v2/models/m/infer",
+                "body": {
+                    "inputs": [{"name": "x", "shape": [1, 2], "datatype": "FP64", "data": [1.5, 2]}],
+                },
+            },
+        ),
+    ),
+    right("a path of one's own", _gates(smoke={}, request={"path": "/predict?a=b"})),
+    *(
+        right(f"smoke requests to {runtime}", _foreign(runtime, path="/v2/models/m/infer", body={"inputs": []}))
+        for runtime in ("kserve", "triton", "vllm")
+    ),
+    right("a request to mlserver by its default", {"serving": {"runtime": "mlserver"}, "gates": {"smoke": {}}}),
 )
 GATES = (
+    wrong("smoke requests without a time", "spec.gates.smoke.timeout", _gates(smoke={"timeout": "0s"})),
+    wrong("smoke requests for hours", "spec.gates.smoke.timeout", _gates(smoke={"timeout": "2h"})),
+    wrong("an unknown part of smoke", "spec.gates.smoke.path", _gates(smoke={"path": "/x"})),
+    wrong("a load without a least", "spec.gates.throughput.min", _gates(throughput={})),
+    wrong("a load of nothing", "spec.gates.throughput.min", _gates(throughput={"min": 0})),
+    wrong("a load that is none of a gate", "spec.gates.throughput.min", _gates(throughput={"min": 301})),
+    wrong("a load as text", "spec.gates.throughput.min", _gates(throughput={"min": "50"})),
+    wrong("an endless load", "spec.gates.throughput.duration", _gates(throughput={"min": 1, "duration": "31s"})),
+    wrong("a load of too many", "spec.gates.throughput.concurrency", _gates(throughput={"min": 1, "concurrency": 33})),
+    wrong("a request that nobody sends", "spec.gates.request", _gates(request={"path": "/invocations"})),
+    wrong("a request to another host", "spec.gates.request.path", _gates(smoke={}, request={"path": "http://x/y"})),
+    wrong("a request as text", "spec.gates.request.body", _gates(smoke={}, request={"body": "{}"})),
+    *(
+        wrong(f"mlflow's example for {runtime}", "spec.gates.request", _foreign(runtime, path="/v2/models/m/infer"))
+        for runtime in ("kserve", "triton", "vllm")
+    ),
+    wrong("a load on vllm without a path", "spec.gates.request", _foreign("vllm", body={"prompt": "Hello"})),
     wrong("an unknown gate", "spec.gates.approval", _gates(approval=True)),
     wrong("a tag with an empty value", "spec.gates.tags.validated", _gates(tags={"validated": ""})),
     wrong("a tag whose value is no text", "spec.gates.tags.validated", _gates(tags={"validated": True})),

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from tests.fakes.cluster import FakeCluster
 from tests.fakes.evidence import FakeEvidence
+from tests.fakes.models import FakeModels
 from tests.fakes.prometheus import FakePrometheus
 from tests.fakes.registry import FakeRegistry
 
@@ -15,6 +16,7 @@ from tidegate.loop.follow import Follower
 from tidegate.loop.gates import GateWatch
 from tidegate.loop.registries import Registries
 from tidegate.loop.registry import RegistryPoll
+from tidegate.loop.trials import TrialWatch
 from tidegate.loop.words import LastWords
 from tidegate.loop.world import World
 
@@ -46,7 +48,14 @@ async def test_a_service_that_selects_other_pods_than_its_own_is_diverted(
         on_change=list,
     )
     gates = GateWatch(registries.describe, 1.0, on_change=str)
-    follower = Follower(evidence=evidence, registries=registries, world=world, words=LastWords(None, str), gates=gates)
+    follower = Follower(
+        evidence=evidence,
+        registries=registries,
+        world=world,
+        words=LastWords(None, str),
+        gates=gates,
+        trials=TrialWatch(FakeModels(), clock, on_change=str),
+    )
     assert not follower._diverted("ml/m", "m-v7")
     world.put(service(selector))
     assert follower._diverted("ml/m", "m-v7") is diverted
