@@ -209,8 +209,7 @@ MEANING: Mapping[Reason, str] = {
     "`spec.model.stage`.",
     Reason.VERSION_NOT_FOUND: "The model has no such version, or it was deleted. Mend `spec.model.version`.",
     Reason.VERSION_NOT_READY: "The version's registration has not finished, or has failed.",
-    Reason.NOT_A_MODEL: "The version's source holds no MLflow model (no file MLmodel).",
-    Reason.UNNEEDED: "A version of the registry was archived long ago and nothing needs it: retention deletes it.",
+    Reason.NOT_A_MODEL: "The version's source holds no MLflow model (no file MLmodel), or lacks a file that it names.",
     Reason.ROUTE_CONFIRMED: "Every parent has accepted the route in its present form.",
     Reason.ROUTE_NOT_CONFIRMED: "The gateway has not told of the newest form of the route yet.",
     Reason.ROUTE_NOT_ACCEPTED: "A Gateway does not accept the route or can't resolve what it names; the message has "
@@ -238,6 +237,7 @@ MEANING: Mapping[Reason, str] = {
     "`status.alerts`.",
     Reason.ALERT_RESOLVED: "An alert of the object is resolved, its sender's time for it is over, or a person "
     "dismissed it.",
+    Reason.UNNEEDED: "A version of the registry was archived long ago and nothing needs it: retention deletes it.",
     Reason.SERVING: "Every revision with traffic has a ready endpoint.",
     Reason.NO_ENDPOINTS: "A revision with traffic has no ready endpoint.",
     Reason.NOTHING_SERVES: "No revision has traffic yet.",
