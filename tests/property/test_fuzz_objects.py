@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.fakes.models import FakeModels
 from tests.integration.loop.stage import EPOCH, HOLD, FakeStage
 from tests.integration.loop.virtual import VirtualLoop
 from tests.property.damage import JUNK, bent, broken, fuzzed
@@ -37,6 +38,7 @@ from tidegate.loop.follow import Follower
 from tidegate.loop.gates import GateWatch
 from tidegate.loop.observe import Observer, Snapshot
 from tidegate.loop.reverts import wanted_revert
+from tidegate.loop.trials import TrialWatch
 from tidegate.loop.words import LastWords
 from tidegate.loop.world import World
 
@@ -103,6 +105,9 @@ class Evidence:
 
     def judgement(self, _: str) -> Judgement | Unavailable:
         return self.said
+
+    def opened(self, _: str) -> bool:
+        return True
 
     def ensure(self, _: str, spec: Any) -> None:
         self.specs.append(spec)
@@ -174,6 +179,7 @@ def observed(bodies: list[dict[str, Any]], *, said: Judgement | Unavailable = NO
     watch: Any = evidence
     clock = Clock(at=scene().at + after)
     gates = GateWatch(registry.describe, 1.0, on_change=print)
+    trials = TrialWatch(FakeModels(), clock, on_change=print)
     observer = Observer(
         world=world,
         clock=clock,
@@ -184,11 +190,14 @@ def observed(bodies: list[dict[str, Any]], *, said: Judgement | Unavailable = NO
         words=LastWords(None, print),
         pointers=pointers,
         gates=gates,
+        trials=trials,
         recollections=pointers,
     )
     snapshot = observer.snapshot(KEY)
     assert snapshot is not None
-    follower = Follower(evidence=watch, registries=registry, world=world, words=LastWords(None, print), gates=gates)
+    follower = Follower(
+        evidence=watch, registries=registry, world=world, words=LastWords(None, print), gates=gates, trials=trials
+    )
     if isinstance(snapshot.plan, Plan):
         follower.follow(KEY, snapshot.body, snapshot.plan, snapshot.seen.record, snapshot.known)
     for spec in evidence.specs:

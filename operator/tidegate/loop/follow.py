@@ -154,9 +154,9 @@ class Follower:
 
 def _port(template: Mapping[str, Any]) -> int | None:
     """The number of the port that serves."""
-    containers = (part for part in template["spec"]["containers"] if part["name"] == CONTAINER)
+    containers = (part for part in template["spec"]["containers"] if part.get("name") == CONTAINER)
     ports = (port for part in containers for port in part.get("ports") or () if port.get("name") == PORT)
-    return next((port["containerPort"] for port in ports), None)
+    return next((port.get("containerPort") for port in ports), None)
 
 
 def _ready(pod: Manifest) -> bool:
