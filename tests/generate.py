@@ -21,7 +21,7 @@ from tidegate.api.crd import Served
 from tidegate.api.served import SERVED
 from tidegate.api.v1alpha1 import API_VERSION, GROUP
 from tidegate.core.reasons import MEANING, Reason
-from tidegate.settings import NotifySettings, RegistrySettings, RetrainSettings, Settings
+from tidegate.settings import AuditSettings, NotifySettings, RegistrySettings, RetrainSettings, Settings
 from tidegate.telemetry import Metrics, ObjectGauge
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -154,7 +154,7 @@ def settings_reference() -> str:
         "| --- | --- | --- |",
     ]
     rows = []
-    for model in (Settings, RegistrySettings, NotifySettings, RetrainSettings):
+    for model in (Settings, AuditSettings, RegistrySettings, NotifySettings, RetrainSettings):
         prefix = model.model_config.get("env_prefix", "")
         for name, field in model.model_fields.items():
             secret = isinstance(field.default, SecretStr)

@@ -305,6 +305,18 @@ class AuditTrail(Protocol):
         ...
 
 
+class AuditReceiver(Protocol):
+    """Somebody outside who takes audit events one by one. Never raises for what a receiver can do wrong: it answers."""
+
+    async def take(self, event: AuditEvent) -> Answer:
+        """Hand one event over. It takes as long as it takes: the caller bounds it, by cancelling."""
+        ...
+
+    async def close(self) -> None:
+        """Release connections."""
+        ...
+
+
 class Trainer(Protocol):
     """Whoever trains models. Never raises for what a receiver can do wrong: it answers."""
 

@@ -9,7 +9,7 @@ import structlog
 from tidegate.adapters.access import Access, find_identity, own_namespace
 from tidegate.adapters.audit import AuditLines
 from tidegate.adapters.clock import SteadyClock
-from tidegate.adapters.cloudevents import CloudEvents, TrainingEvents
+from tidegate.adapters.cloudevents import AuditEvents, CloudEvents, TrainingEvents
 from tidegate.adapters.kube import KubeCluster
 from tidegate.adapters.lease import KubeLease
 from tidegate.adapters.mlflow import MlflowRegistry, login_from
@@ -28,7 +28,7 @@ from tidegate.intake.http import IntakeServer
 from tidegate.intake.informer import run_informer
 from tidegate.intake.webhooks import PATH, WebhookIntake
 from tidegate.ports import AuditTrail, Notifier, Prometheus
-from tidegate.settings import NotifySettings, RetrainSettings, Settings, happenings
+from tidegate.settings import AuditSettings, NotifySettings, RetrainSettings, Settings, happenings
 from tidegate.wiring import Operator
 
 _log = structlog.get_logger("tidegate")
@@ -40,6 +40,7 @@ async def run(settings: Settings) -> None:
     registry, writer = MlflowRegistry(login_from(os.environ)), MlflowWriter(login_from(os.environ))
     retraining = RetrainSettings()
     trainer = _trainer(retraining)
+    auditor = audit_receiver(AuditSettings())
     evidence = PodEvidence()
     prometheus = _prometheus(settings)
     cluster = KubeCluster(access, total=settings.api_timeout)
@@ -56,6 +57,7 @@ async def run(settings: Settings) -> None:
         trainer=trainer,
         retraining=retraining,
         trail=audit_trail(settings),
+        audit_receiver=auditor,
         leases=KubeLease(cluster, namespace=settings.lease_namespace or own_namespace(), name=settings.lease_name),
     )
     server = IntakeServer(
@@ -79,6 +81,8 @@ async def run(settings: Settings) -> None:
         await writer.close()
         if trainer is not None:
             await trainer.close()
+        if auditor is not None:
+            await auditor.close()
         await access.close()
 
 
@@ -108,6 +112,14 @@ def audit_trail(settings: Settings) -> AuditTrail | None:
     if settings.audit == "off":
         return None
     return AuditLines(None if settings.audit == "stdout" else Path(settings.audit), cluster=NotifySettings().cluster)
+
+
+def audit_receiver(settings: AuditSettings) -> AuditEvents | None:
+    """Who takes audit events over HTTP; None where nobody does."""
+    url = settings.url.get_secret_value()
+    if not url:
+        return None
+    return AuditEvents(url, token_file=settings.token_file, ca_file=settings.ca_file, cluster=NotifySettings().cluster)
 
 
 def webhook_intake(operator: Operator, settings: Settings) -> WebhookIntake | None:

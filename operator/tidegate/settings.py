@@ -185,6 +185,22 @@ class NotifySettings(BaseSettings):
     slack_events: _Happenings = Field(default="", description="What is sent there, as above.")
 
 
+class AuditSettings(BaseSettings):
+    """Who takes audit events besides the stream of lines. The address is a secret."""
+
+    model_config = SettingsConfigDict(env_prefix="TIDEGATE_AUDIT_WEBHOOK_", frozen=True, hide_input_in_errors=True)
+
+    url: _Address = Field(
+        default=SecretStr(""), description="Where audit events are posted as CloudEvents; empty: nowhere."
+    )
+    token_file: str = Field(
+        default="", description="File with a bearer token that is sent with them; read anew for each."
+    )
+    ca_file: str = Field(
+        default="", description="File with the certificates that the receiver's is signed by, if the system has not."
+    )
+
+
 class RetrainSettings(BaseSettings):
     """Who trains models, and when the operator asks for it by itself. The address is a secret."""
 

@@ -105,7 +105,19 @@ class Metrics:
             "result",
         )
         self.audit_events = self._counter(
-            "tidegate_audit_events_total", "Audit events by result: written, or failed (and tried again).", "result"
+            "tidegate_audit_events_total",
+            "Audit events by result: written, failed (and tried again), or lost (acts that fell out of their object's "
+            "journal before they were written).",
+            "result",
+        )
+        self.audit_posts = self._counter(
+            "tidegate_audit_posts_total",
+            "Audit events to the webhook by result: delivered, failed or refused (and tried again), or lost (acts that "
+            "fell out of their object's journal before they were delivered).",
+            "result",
+        )
+        self.audit_behind = self._gauge(
+            "tidegate_audit_behind", "Objects with acts that the audit trail's webhook has not taken yet."
         )
         self.part_failures = self._counter(
             "tidegate_part_failures_total", "Parts of the leader's work that failed and were started again.", "part"
@@ -145,8 +157,10 @@ class Metrics:
             self.rollouts.labels(result=result)
         for cause in ("rate", "error"):
             self.events_dropped.labels(cause=cause)
-        for written in ("written", "failed"):
+        for written in ("written", "failed", "lost"):
             self.audit_events.labels(result=written)
+        for posted in ("delivered", "failed", "refused", "lost"):
+            self.audit_posts.labels(result=posted)
         for outcome in ("done", "failed", "unknown"):
             self.versions_deleted.labels(outcome=outcome)
         for source in ("pods", "prometheus"):

@@ -13,10 +13,9 @@ from tidegate.adapters.prometheus import NoPrometheus
 from tidegate.core.election import Terms
 from tidegate.core.labels import KIND, REGISTRY_KIND
 from tidegate.core.presets import PresetConfig
-from tidegate.core.retraining import Terms as RetrainTerms
 from tidegate.loop.alerts import AlertInbox, Matching
 from tidegate.loop.announce import Announcer
-from tidegate.loop.audit import Audit
+from tidegate.loop.asking import Asking, Ledger
 from tidegate.loop.children import Children
 from tidegate.loop.diversion import SecondPlane
 from tidegate.loop.events import EventRecorder
@@ -30,14 +29,12 @@ from tidegate.loop.notices import Notices
 from tidegate.loop.observe import Observer
 from tidegate.loop.pointers import PointerSaga
 from tidegate.loop.polled import PolledAlerts
-from tidegate.loop.promotions import Promotions
 from tidegate.loop.queue import WorkQueue
 from tidegate.loop.reconcile import Reconciler
 from tidegate.loop.registries import Registries
 from tidegate.loop.registry import RegistryPoll
 from tidegate.loop.relist import Relister
 from tidegate.loop.retention import Retention
-from tidegate.loop.retraining import Retrainings
 from tidegate.loop.reverts import RevertLane
 from tidegate.loop.routes import Routes
 from tidegate.loop.standby import Standby
@@ -51,6 +48,7 @@ from tidegate.loop.words import LastWords
 from tidegate.loop.workers import Workers
 from tidegate.loop.world import World
 from tidegate.ports import (
+    AuditReceiver,
     AuditTrail,
     Clock,
     Cluster,
@@ -92,6 +90,7 @@ class Operator:
         retraining: RetrainSettings | None = None,
         trail: AuditTrail | None = None,
         models: ModelClient | None = None,
+        audit_receiver: AuditReceiver | None = None,
         open_registry: Callable[[Login], Registry] = MlflowRegistry,
         open_writer: Callable[[Login], RegistryWriter] = MlflowWriter,
     ) -> None:
@@ -128,24 +127,20 @@ class Operator:
             clock=clock,
             on_change=self._changed,
         )
+        self.ledger = Ledger(
+            trail, audit_receiver, world=self.world, queue=self.queue, clock=clock, metrics=self.metrics
+        )
         self.pointers = PointerSaga(self.registries, fence=self.fence, clock=clock, changed=self.queue.add)
-        self.promotions = Promotions(
+        self.asking = Asking(
             world=self.world,
             leading=leading,
             writer=writer,
+            trainer=trainer,
+            retraining=retraining or RetrainSettings(),
+            ledger=self.ledger,
             fence=self.fence,
             clock=clock,
             governed=settings.governance,
-        )
-        retraining = retraining or RetrainSettings()
-        self.retrainings = Retrainings(
-            world=self.world,
-            leading=leading,
-            # Without governance nobody vouches for who asks.
-            trainer=trainer if settings.governance else None,
-            clock=clock,
-            terms=RetrainTerms(rejections=retraining.after, cool_down=retraining.cool_down),
-            user=retraining.user,
         )
         self.tags = TagWriter(
             self.registries, cluster=settings.cluster_name, fence=self.fence, clock=clock, metrics=self.metrics
@@ -180,7 +175,6 @@ class Operator:
         events = EventRecorder(cluster=cluster, clock=clock, metrics=self.metrics, instance=socket.gethostname())
         self.notices = Notices(notifiers, clock=clock, metrics=self.metrics)
         announcer = Announcer(events=events, notices=self.notices, metrics=self.metrics)
-        self.audit = Audit(trail, self.metrics)
         self.retention = Retention(
             own=settings.own_retention,
             registries=self.registries,
@@ -189,7 +183,7 @@ class Operator:
             world=self.world,
             fence=self.fence,
             clock=clock,
-            audit=self.audit,
+            audit=self.ledger.audit,
             metrics=self.metrics,
         )
         routes = Routes(cluster=cluster, leading=leading, world=self.world)
@@ -244,7 +238,7 @@ class Operator:
             ),
             reverts=self.reverts,
             announcer=announcer,
-            audit=self.audit,
+            audit=self.ledger.audit,
             queue=self.queue,
             metrics=self.metrics,
             pointers=self.pointers,
@@ -284,8 +278,7 @@ class Operator:
             self.registries.told(f"{body['metadata']['namespace']}/{body['metadata']['name']}")
             return
         self._told(self.world.put({**body, "kind": kind}))
-        self.promotions.told(kind)
-        self.retrainings.told(kind, body)
+        self.asking.told(kind, body)
 
     def gone(self, kind: str, body: Mapping[str, Any]) -> None:
         """A watch told that an object was deleted."""
@@ -293,8 +286,9 @@ class Operator:
             self.world.drop({**body, "kind": kind})
             self.registries.told(f"{body['metadata']['namespace']}/{body['metadata']['name']}")
             return
+        self.ledger.gone(kind, body)
         self._told(self.world.drop({**body, "kind": kind}))
-        self.promotions.told(kind)
+        self.asking.gone(kind)
 
     def _told(self, key: str | None) -> None:
         # Before everything was listed a missing object means nothing.
@@ -344,15 +338,18 @@ class Operator:
     def _parts(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
         """What else the leader does, by name: none of it is needed to decide on what is known, or to revert."""
         polled = {} if self.polled is None else {"alerts": self.polled.run}
-        return polled | {
-            "registries": self.registries.run,
-            "pointers": self.pointers.run,
-            "promotions": self.promotions.run,
-            "retrainings": self.retrainings.run,
-            "retention": self.retention.run,
-            "tags": self.tags.run,
-            "recollections": self.recollections.run,
-        }
+        return (
+            polled
+            | self.asking.parts()
+            | {
+                "registries": self.registries.run,
+                "pointers": self.pointers.run,
+                "retention": self.retention.run,
+                "audit": self.ledger.posting.run,
+                "tags": self.tags.run,
+                "recollections": self.recollections.run,
+            }
+        )
 
     def _rest(self) -> None:
         """Another replica leads: it shows how objects stand, and what it does not see to this one does."""

@@ -4,7 +4,9 @@ import json
 from datetime import UTC, datetime
 from typing import Any
 
+from tidegate.adapters.audit import render as render_line
 from tidegate.adapters.webhooks import Webhook
+from tidegate.core.audit import AuditEvent
 from tidegate.core.labels import API_VERSION
 from tidegate.core.notice import Happening, Notice
 from tidegate.core.retraining import Order
@@ -13,6 +15,7 @@ from tidegate.ports import Answer
 CONTENT_TYPE = "application/cloudevents+json; charset=utf-8"
 #: What each event's type begins with: the reversed domain, as the specification asks for.
 TYPE = "dev.tidegate.rollout"
+AUDIT = "dev.tidegate.audit"
 TRAINING = "dev.tidegate.retraining.requested"
 
 
@@ -41,6 +44,50 @@ class CloudEvents:
     async def close(self) -> None:
         """See the port."""
         await self._webhook.close()
+
+
+class AuditEvents:
+    """`ports.AuditReceiver` for whatever takes CloudEvents: a broker, a SIEM's collector, a function.
+
+    Raises:
+        OSError: `ca_file` can't be read.
+    """
+
+    def __init__(self, url: str, *, token_file: str = "", ca_file: str = "", cluster: str = "") -> None:
+        self._webhook = Webhook(url, {"Content-Type": CONTENT_TYPE}, token_file=token_file, ca_file=ca_file)
+        self._cluster = cluster
+
+    async def take(self, event: AuditEvent) -> Answer:
+        """See the port."""
+        return await self._webhook.post(json.dumps(render_act(event, cluster=self._cluster)).encode())
+
+    async def close(self) -> None:
+        """See the port."""
+        await self._webhook.close()
+
+
+def render_act(event: AuditEvent, *, cluster: str = "") -> dict[str, Any]:
+    """An audit event as JSON values; `data` is what a line of the trail says of it (docs/reference/audit.md)."""
+    line = render_line(event, cluster=cluster)
+    path = f"/apis/{API_VERSION}/namespaces/{event.ref.namespace}/{_plural(event.kind)}/{event.ref.name}"
+    return {
+        "specversion": "1.0",
+        "id": event.id,
+        "source": f"//{cluster}{path}" if cluster else path,
+        "type": f"{AUDIT}.{event.act}",
+        "subject": f"{event.model}/{event.version}" if event.version else event.model,
+        "time": line["time"],
+        "partitionkey": event.ref.uid,
+        # Extension "sequence": what tells the order of one object's events, and whether one is missing.
+        **({} if event.sequence is None else {"sequence": f"{event.sequence:010}"}),
+        "datacontenttype": "application/json",
+        "data": {name: value for name, value in line.items() if name not in {"stream", "id", "time"}},
+    }
+
+
+def _plural(kind: str) -> str:
+    word = kind.lower()
+    return f"{word[:-1]}ies" if word.endswith("y") else f"{word}s"
 
 
 class TrainingEvents:

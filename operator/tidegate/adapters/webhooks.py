@@ -5,6 +5,7 @@ Addresses are secrets (whoever has a Slack URL may write there), so nothing that
 
 import ssl
 from collections.abc import Mapping
+from pathlib import Path
 
 import aiohttp
 
@@ -21,17 +22,32 @@ _LATER = frozenset({408, 425, 429})
 
 
 class Webhook:
-    """One address that JSON is posted to. Redirects are not followed: they would carry the secret elsewhere."""
+    """One address that JSON is posted to. Redirects are not followed: they would carry the secret elsewhere.
 
-    def __init__(self, url: str, headers: Mapping[str, str]) -> None:
+    Args:
+        url, headers: Where it is posted to, and with what.
+        token_file: Holds a bearer token; read for each post, so that a rotated one is taken.
+        ca_file: Certificates that the receiver's is to be signed by, in place of the system's.
+
+    Raises:
+        OSError: `ca_file` can't be read.
+    """
+
+    def __init__(self, url: str, headers: Mapping[str, str], *, token_file: str = "", ca_file: str = "") -> None:
         self._url = url
         self._headers = {"User-Agent": "tidegate", **headers}
+        self._token_file = Path(token_file) if token_file else None
+        self._ssl = ssl.create_default_context(cafile=ca_file) if ca_file else True
         self._session: aiohttp.ClientSession | None = None
 
     async def post(self, body: bytes) -> Answer:
         """Post it; whatever comes of it is the answer."""
         try:
-            async with self._opened().post(self._url, data=body, allow_redirects=False) as answer:
+            headers = self._authorization()
+        except (OSError, UnicodeDecodeError):
+            return Answer(delivery=Delivery.FAILED, detail="the file with the token can't be read")
+        try:
+            async with self._opened().post(self._url, data=body, headers=headers, allow_redirects=False) as answer:
                 return await _read(answer)
         except (aiohttp.ClientSSLError, ssl.SSLError):
             return Answer(delivery=Delivery.FAILED, detail="its certificate is not trusted, or TLS failed otherwise")
@@ -47,10 +63,15 @@ class Webhook:
             await self._session.close()
             self._session = None
 
+    def _authorization(self) -> dict[str, str]:
+        if self._token_file is None:
+            return {}
+        return {"Authorization": f"Bearer {self._token_file.read_text(encoding='utf-8').strip()}"}
+
     def _opened(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=1),
+                connector=aiohttp.TCPConnector(limit=1, ssl=self._ssl),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 headers=self._headers,
                 timeout=aiohttp.ClientTimeout(),  # the caller's to bound

@@ -1,22 +1,22 @@
 """`ModelPromotion` and `PromotionPolicy`: who asks that a version goes from stage to stage, and what that takes."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from tidegate.api.acts import Acted, acted, asked_of, decided, entries_of, seconds_of, time_of
 from tidegate.api.approval import IMMUTABLE, ModelApproval, User, said_at
 from tidegate.api.rules import Rule, Unique, Wire
 from tidegate.api.spec import ModelName, VersionNumber
 from tidegate.api.status import USER, Part
-from tidegate.core.promotion import Outcome, Path, Policy, Request, Stage, Standing, Vote
-from tidegate.core.retraining import Handing
+from tidegate.core.promotion import VOTES, Outcome, Path, Policy, Request, Stage, Standing, Vote, last_words
+from tidegate.core.requests import Voice as Heard
+from tidegate.core.requests import promotion_acts
 
 Comment = Annotated[str, Field(max_length=1024)]
 Group = Annotated[str, Field(min_length=1, max_length=USER)]
-#: Votes that a status has room for.
-VOTES = 32
 
 
 class PromotionSpec(Wire):
@@ -59,7 +59,7 @@ class Voice(Part):
     """When."""
 
 
-class PromotionStatus(Part):
+class PromotionStatus(Acted):
     """How far it is. Done, Refused and Failed are final, and the API server lets nobody change them."""
 
     phase: Standing | None = None
@@ -76,17 +76,7 @@ class PromotionStatus(Part):
     """When it became final."""
 
 
-def decided(kind: str, phases: type[Standing] | type[Handing]) -> dict[str, str]:
-    """The rule that what was decided stays so, for a whole object."""
-    final = [phase.value for phase in phases if phase.final]
-    return {
-        "rule": f"!has(oldSelf.status) || !has(oldSelf.status.phase) || !(oldSelf.status.phase in {final}) || "
-        "(has(self.status) && self.status == oldSelf.status)",
-        "message": f"was decided: ask again with another {kind}",
-    }
-
-
-DECIDED = decided("ModelPromotion", Standing)
+DECIDED = decided("ModelPromotion", Standing, PromotionStatus)
 
 
 class ModelPromotion(BaseModel):
@@ -175,22 +165,36 @@ def vote_of(body: Mapping[str, Any], promotion: Mapping[str, Any]) -> Vote | Non
     )
 
 
-def render_promotion(outcome: Outcome, votes: Sequence[Vote], *, created: int | None, now: float) -> dict[str, Any]:
-    """The status as JSON values."""
+def heard_of(body: Mapping[str, Any]) -> tuple[Heard, ...]:
+    """The last word of each approver as the status of a `ModelPromotion` has it, oldest first."""
+    found = (body.get("status") or {}).get("approvals") or ()
+    return tuple(
+        Heard(approver=one["approver"], granted=one["granted"], name=one["name"], at=seconds_of(one["time"]))
+        for one in found
+    )
+
+
+def render_promotion(
+    body: Mapping[str, Any], outcome: Outcome, votes: Sequence[Vote], *, created: int | None, now: float
+) -> dict[str, Any]:
+    """The status as JSON values, with what its write does in its journal.
+
+    `votes` are all that were ever said about it and are still there; `created` is the registered model's age.
+    """
+    asked = asked_of(body)
+    was = Standing((body.get("status") or {}).get("phase") or Standing.PENDING)
+    journal = promotion_acts(asked, entries_of(body), (was, heard_of(body)), outcome, votes, now=now)
+    last = [vote for vote in last_words(votes) if vote.approver != asked.requester][-VOTES:]
     status = PromotionStatus(
         phase=outcome.standing,
         reason=outcome.reason,
         message=outcome.message[:1024],
         model_created=created,
         approvals=[
-            Voice(approver=vote.approver, granted=vote.granted, name=vote.name, time=_time(vote.at))
-            for vote in votes[-VOTES:]
+            Voice(approver=vote.approver, granted=vote.granted, name=vote.name, time=time_of(vote.at)) for vote in last
         ]
         or None,
-        decided=_time(now) if outcome.standing.final else None,
+        decided=time_of(now) if outcome.standing.final else None,
+        **acted(body, journal),
     )
     return status.model_dump(mode="json", by_alias=True, exclude_none=True)
-
-
-def _time(seconds: float) -> datetime:
-    return datetime.fromtimestamp(int(seconds), UTC)

@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from tidegate.api import status as wire
 from tidegate.api.record import encode
 from tidegate.core.alerts import identity
+from tidegate.core.audit import UNTOLD, Marks
 from tidegate.core.gates import GateReport
 from tidegate.core.guards import Finding
 from tidegate.core.reasons import Reason
@@ -25,12 +26,12 @@ def render_status(
     previous: Mapping[str, Any] | None,
     now: float,
     judge: Mapping[str, Any] | None = None,
-    audited: int | None = None,
+    marks: Marks = UNTOLD,
 ) -> dict[str, Any]:
     """Return the whole status of a report; equal reports give equal statuses, whenever they are rendered.
 
     `previous` is the status that the object has; conditions keep its transition times. `judge` is the state of the
-    tests to be saved with it, `audited` the number of the last act that the audit trail was told of.
+    tests to be saved with it, `marks` how far the audit trail was told.
     """
     record = report.record
     rollout = record.rollout
@@ -64,7 +65,8 @@ def render_status(
         ]
         or None,
         alerts=[_alert(alert) for alert in record.alerts] or None,
-        audited=audited,
+        audited=marks.told,
+        posted=marks.posted,
         record=encode(record),
         judge=dict(judge) if judge is not None else None,
     )
@@ -81,7 +83,7 @@ def render_failure(
     message: str,
     now: float,
     record: Record | None = None,
-    audited: int | None = None,
+    marks: Marks = UNTOLD,
 ) -> dict[str, Any]:
     """Return the status of an object about which nothing could be decided, such as one with an invalid spec.
 
@@ -99,7 +101,8 @@ def render_failure(
             observed_generation=generation,
             phase=Phase.STALLED,
             conditions=conditions_of(told, generation, kept, now),
-            audited=audited,
+            audited=marks.told,
+            posted=marks.posted,
         )
     )
     types = {condition.type for condition in told}

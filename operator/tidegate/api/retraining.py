@@ -1,19 +1,20 @@
 """`RetrainingRequest`: people, or the operator, ask whoever trains models for another version."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Annotated, Any, ClassVar
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from tidegate.api.acts import Acted, acted, asked_of, decided, entries_of, time_of
 from tidegate.api.approval import IMMUTABLE, User, said_at
 from tidegate.api.parse import reference
-from tidegate.api.promotion import Comment, decided
+from tidegate.api.promotion import Comment
 from tidegate.api.rules import Wire
 from tidegate.api.scalars import DeploymentName
 from tidegate.api.spec import ModelName, VersionNumber
-from tidegate.api.status import Part
 from tidegate.core.reasons import Reason
+from tidegate.core.requests import handing_acts
 from tidegate.core.retraining import Cause, Handing, Order, Rejected
 
 
@@ -36,7 +37,7 @@ class RetrainingSpec(Wire):
     """Why, for people, and for whoever trains."""
 
 
-class RetrainingStatus(Part):
+class RetrainingStatus(Acted):
     """How far it is. Delivered, Refused and Failed are final, and the API server lets nobody change them."""
 
     phase: Handing | None = None
@@ -47,7 +48,7 @@ class RetrainingStatus(Part):
     """When it became final."""
 
 
-DECIDED = decided("RetrainingRequest", Handing)
+DECIDED = decided("RetrainingRequest", Handing, RetrainingStatus)
 
 
 class RetrainingRequest(BaseModel):
@@ -108,8 +109,10 @@ def request_for(body: Mapping[str, Any], requester: str, rejected: Sequence[Reje
     return spec
 
 
-def render_handing(phase: Handing, message: str, now: float) -> dict[str, Any]:
-    """The status as JSON values."""
-    moment = datetime.fromtimestamp(int(now), UTC) if phase.final else None
-    status = RetrainingStatus(phase=phase, message=message[:1024], decided=moment)
+def render_handing(body: Mapping[str, Any], phase: Handing, message: str, now: float) -> dict[str, Any]:
+    """The status as JSON values, with what its write does in its journal."""
+    was = Handing((body.get("status") or {}).get("phase") or Handing.PENDING)
+    journal = handing_acts(asked_of(body), entries_of(body), was, phase, message, now=now)
+    moment = time_of(now) if phase.final else None
+    status = RetrainingStatus(phase=phase, message=message[:1024], decided=moment, **acted(body, journal))
     return status.model_dump(mode="json", by_alias=True, exclude_none=True)

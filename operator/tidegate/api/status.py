@@ -295,6 +295,8 @@ class Status(Part):
     """Alerts that fire. By guards.alerts they hold every raise, until they are resolved or dismissed."""
     audited: Annotated[int, Field(ge=0)] | None = None
     """Number of the last act on this object that the audit trail was told of."""
+    posted: Annotated[int, Field(ge=0)] | None = None
+    """Number of the last act on this object that the audit trail's webhook took."""
     record: Annotated[str, Field(max_length=RECORD)] | None = None
     """The record that the route carries, for the case that the route is lost. Read by Tidegate alone."""
     judge: dict[str, Any] | None = None

@@ -1,10 +1,12 @@
 """The audit trail: who or what moved a version, when, from where to where, and why.
 
 Acts on a `ModelDeployment` are entered in the journal of its record, in the very write that carries them out
-(`core/journal.py`), and told from there: what was done can't be missing from the trail. Acts on other objects are told
-by who carries them out, with an id that is the same each time.
+(`core/journal.py`), those on a `ModelPromotion` or a `RetrainingRequest` in that of its status (`core/requests.py`),
+and told from there: what was done can't be missing from the trail. Acts on other objects are told by who carries them
+out, with an id that is the same each time.
 """
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -24,6 +26,9 @@ class Act(StrEnum):
     PROMOTED = "promoted"
     REVERTED = "reverted"
     WRITTEN_BACK = "written-back"  # the registry was told
+    WITHDRAWN = "withdrawn"  # somebody deleted his approval or refusal before it had decided anything
+    HANDED_OVER = "handed-over"  # a request for training went to whoever trains
+    GAP = "gap"  # acts fell out of a journal that could not be told in time
     DELETED = "deleted"  # a version was deleted from the registry
 
 
@@ -64,7 +69,7 @@ class AuditEvent:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """An act as the record keeps it. `number` counts from 1; `message` is cut short."""
+    """An act as its object keeps it. `number` counts from 1; `message` is cut short."""
 
     number: int
     at: float
@@ -77,6 +82,67 @@ class Entry:
     reason: str = ""
     message: str = ""
     decision: str = ""
+    outcome: str = "done"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Journal:
+    """The newest acts on one object, oldest first, in its own words."""
+
+    kind: str
+    ref: ObjectRef
+    entries: tuple[Entry, ...]
+
+    @property
+    def last(self) -> int:
+        """The number of its newest act; 0 where there is none."""
+        return self.entries[-1].number if self.entries else 0
+
+    @property
+    def dropped(self) -> int:
+        """The number of the newest act that it has no room for any more; 0 where it has all of them."""
+        return self.entries[0].number - 1 if self.entries else 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Marks:
+    """Up to which act of an object it was told: to the stream of lines, and to the webhook. None: to nobody ever."""
+
+    told: int | None = None
+    posted: int | None = None
+
+
+UNTOLD = Marks()
+
+
+def untold(journal: Journal, told: int) -> Iterator[AuditEvent]:
+    """What is to be told after act number `told`, oldest first; what fell out of the journal by one event."""
+    if journal.dropped > told:
+        yield _gap(journal.kind, journal.ref, journal.entries, told + 1, journal.dropped)
+    yield from (event_of(journal.kind, journal.ref, entry) for entry in journal.entries if entry.number > told)
+
+
+def lost(event: AuditEvent) -> int:
+    """How many acts an event says were never told."""
+    return int(event.target) - int(event.source) + 1 if event.act is Act.GAP else 0
+
+
+def _gap(kind: str, ref: ObjectRef, entries: Sequence[Entry], first: int, last: int) -> AuditEvent:
+    return AuditEvent(
+        id=f"{ref.uid}/{first}-{last}/gap",
+        at=entries[0].at,
+        kind=kind,
+        ref=ref,
+        act=Act.GAP,
+        actor=Actor.TIDEGATE,
+        model=entries[0].model,
+        version="",
+        source=str(first),
+        target=str(last),
+        message=f"acts {first} to {last} fell out of the object's journal before they could be told",
+        outcome="lost",
+        sequence=last,
+    )
 
 
 def event_of(kind: str, ref: ObjectRef, entry: Entry) -> AuditEvent:
@@ -96,5 +162,6 @@ def event_of(kind: str, ref: ObjectRef, entry: Entry) -> AuditEvent:
         reason=entry.reason,
         message=entry.message,
         decision=entry.decision,
+        outcome=entry.outcome,
         sequence=entry.number,
     )

@@ -59,6 +59,10 @@ class Vote:
     groups: tuple[str, ...] = ()
 
 
+#: Approvers whose last word a status has room for, the newest ones.
+VOTES = 32
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Path:
     """A way from stage to stage: how many have to approve, each of them in one of the groups where some are named."""
@@ -99,11 +103,13 @@ DEFAULT = Policy(
 
 def standing_votes(request: Request, votes: Sequence[Vote]) -> tuple[Vote, ...]:
     """The last word of each approver, oldest first; in one second, the refusal. A requester has no voice."""
-    newest: dict[str, Vote] = {}
-    for vote in sorted(votes, key=_moment):
-        if vote.approver != request.requester:
-            newest[vote.approver] = vote
-    return tuple(sorted(newest.values(), key=_moment))
+    return last_words([vote for vote in votes if vote.approver != request.requester])
+
+
+def last_words(votes: Sequence[Vote]) -> tuple[Vote, ...]:
+    """The last word of each, oldest first."""
+    newest = {vote.approver: vote for vote in sorted(votes, key=moment)}
+    return tuple(sorted(newest.values(), key=moment))
 
 
 def judged(request: Request, policies: Sequence[Policy], votes: Sequence[Vote]) -> Outcome:
@@ -159,5 +165,6 @@ def _entitled(vote: Vote, path: Path) -> bool:
     return not path.groups or bool(set(vote.groups) & set(path.groups))
 
 
-def _moment(vote: Vote) -> tuple[float, bool, str]:
+def moment(vote: Vote) -> tuple[float, bool, str]:
+    """What votes are sorted by: their time, and in one second a refusal after a yes."""
     return vote.at, not vote.granted, vote.name

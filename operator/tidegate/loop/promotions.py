@@ -13,7 +13,7 @@ from typing import Any
 import structlog
 from pydantic import ValidationError
 
-from tidegate.api.promotion import policy_of, render_promotion, request_of, vote_of
+from tidegate.api.promotion import heard_of, policy_of, render_promotion, request_of, vote_of
 from tidegate.core.labels import API_VERSION, APPROVAL_KIND, POLICY_KIND, PROMOTION_KIND
 from tidegate.core.promotion import Outcome, Policy, Request, Stage, Standing, Vote, judged, reached, standing_votes
 from tidegate.core.reasons import Reason
@@ -21,6 +21,7 @@ from tidegate.core.registered import RegisteredModel
 from tidegate.core.values import Unavailable
 from tidegate.errors import ClusterError, Conflict, NotLeading
 from tidegate.loop.fence import Fence
+from tidegate.loop.journals import StatusJournals
 from tidegate.loop.pause import pause
 from tidegate.loop.world import World
 from tidegate.ports import Clock, Cluster, Manifest, RegistryWriter
@@ -38,13 +39,22 @@ class Promotions:
     """One worker for all of them: people ask now and then, and two moves at a time would only race."""
 
     def __init__(
-        self, *, world: World, leading: Cluster, writer: RegistryWriter, fence: Fence, clock: Clock, governed: bool
+        self,
+        *,
+        world: World,
+        leading: Cluster,
+        writer: RegistryWriter,
+        fence: Fence,
+        clock: Clock,
+        journals: StatusJournals,
+        governed: bool,
     ) -> None:
         self._world = world
         self._leading = leading
         self._writer = writer
         self._fence = fence
         self._clock = clock
+        self._journals = journals
         self._governed = governed
         self._news = asyncio.Event()
 
@@ -57,20 +67,30 @@ class Promotions:
         """Work until cancelled. Without governance nobody vouches for who asks, and nothing is done."""
         while self._governed:
             self._news.clear()
-            await self.once()
-            await pause(self._news, AGAIN if self._open() else IDLE)
+            settled = await self.once()
+            await pause(self._news, IDLE if settled and not self._open() else AGAIN)
 
-    async def once(self) -> None:
-        """Look at every promotion that is not decided; what was begun comes first, then the oldest."""
+    async def once(self) -> bool:
+        """Look at every promotion that is not decided; what was begun comes first, then the oldest.
+
+        Whether the audit trail was told of all that was done.
+        """
         for body in self._open():
             try:
                 await self._step(body)
             except Conflict:
                 self._news.set()  # somebody wrote it meanwhile; what he wrote is on its way
             except NotLeading:
-                return
+                return False
             except ClusterError as error:
                 _log.warning("promotion failed", object=_key(body), error=str(error))
+        try:
+            return await self._journals.settle()
+        except ClusterError as error:
+            _log.warning("promotions not noted as told", error=str(error))
+        except NotLeading:
+            pass
+        return False
 
     def _open(self) -> list[Manifest]:
         bodies = [self._world.get(PROMOTION_KIND, key) for key in self._world.names(PROMOTION_KIND)]
@@ -80,12 +100,15 @@ class Promotions:
     async def _step(self, body: Manifest) -> None:
         try:
             request = request_of(body)
-            votes = self._votes(body, request)
+            votes = self._votes(body)
             policies = self._policies(body, request)
         except ValidationError as error:
             said = error.errors(include_url=False)[0]["msg"]
             unreadable = Outcome(standing=_phase(body), reason=Reason.POLICY_UNREADABLE, message=said)
-            await self._say(body, unreadable, (), created=_created(body))
+            heard = tuple(
+                Vote(approver=one.approver, granted=one.granted, name=one.name, at=one.at) for one in heard_of(body)
+            )
+            await self._say(body, unreadable, heard, created=_created(body))
             return
         if _phase(body) is Standing.PENDING:
             begun = await self._begin(body, request, policies, votes)
@@ -137,7 +160,7 @@ class Promotions:
                 version=request.version,
                 stage=request.target.value,
                 requester=request.requester,
-                approvers=[vote.approver for vote in votes],
+                approvers=[vote.approver for vote in standing_votes(request, votes)],
                 error=failed and failed.message,
             )
             read = failed or await self._writer.read(request.model)
@@ -158,10 +181,10 @@ class Promotions:
                 return _key(other)
         return None
 
-    def _votes(self, body: Manifest, request: Request) -> tuple[Vote, ...]:
+    def _votes(self, body: Manifest) -> tuple[Vote, ...]:
+        """Everything that was said about it, taken back or not."""
         bodies = self._near(APPROVAL_KIND, body)
-        found = [vote for approval in bodies if (vote := vote_of(approval, body)) is not None]
-        return standing_votes(request, found)
+        return tuple(vote for approval in bodies if (vote := vote_of(approval, body)) is not None)
 
     def _policies(self, body: Manifest, request: Request) -> list[Policy]:
         bodies = self._near(POLICY_KIND, body)
@@ -177,7 +200,7 @@ class Promotions:
         self, body: Manifest, outcome: Outcome, votes: tuple[Vote, ...], *, created: int | None = None
     ) -> Manifest:
         """Write the status, if it says something new; a compare-and-set on the object as it was read."""
-        wanted = render_promotion(outcome, votes, created=created, now=self._clock.now())
+        wanted = render_promotion(body, outcome, votes, created=created, now=self._clock.now())
         if (body.get("status") or {}) == wanted:
             return body
         meta = body["metadata"]
@@ -192,7 +215,7 @@ class Promotions:
         self._world.put(written)
         _log.info(
             "promotion decided", object=_key(body), phase=outcome.standing.value, reason=outcome.reason.value,
-            message=outcome.message,
+            message=outcome.message, decision=(wanted.get("acts") or [{}])[-1].get("decision"),
         )  # fmt: skip
         return written
 

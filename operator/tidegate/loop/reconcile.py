@@ -11,13 +11,14 @@ from dataclasses import replace
 
 import structlog
 
+from tidegate.core.audit import Journal, Marks
 from tidegate.core.decide import decide
 from tidegate.core.decision import Decision
 from tidegate.core.diversion import condemned
 from tidegate.core.entry import asked_about, sent
 from tidegate.core.frozen import freeze
 from tidegate.core.journal import entered
-from tidegate.core.labels import ROUTE_KIND
+from tidegate.core.labels import KIND, ROUTE_KIND
 from tidegate.core.manifests import Known
 from tidegate.core.plan import Plan
 from tidegate.core.reasons import Reason
@@ -26,7 +27,7 @@ from tidegate.core.revert import lowers
 from tidegate.core.revision import serving_digest
 from tidegate.errors import Conflict, InvalidSpec, Refused
 from tidegate.loop.announce import Announcer
-from tidegate.loop.audit import Audit
+from tidegate.loop.audit import Audit, marks_of
 from tidegate.loop.children import Children
 from tidegate.loop.diversion import NotWritten, SecondPlane
 from tidegate.loop.follow import Follower
@@ -105,8 +106,8 @@ class Reconciler:
             self._follower.rest(key)
             self._reverts.look(key)
             self._metrics.stands(snapshot.ref, Reason.INVALID_SPEC, stalled=True)
-            audited = self._audited(snapshot)
-            await self._statuses.fail(snapshot, Reason.INVALID_SPEC, str(snapshot.plan), audited=audited)
+            marks = self._audited(snapshot)
+            await self._statuses.fail(snapshot, Reason.INVALID_SPEC, str(snapshot.plan), marks=marks)
             return
         await self._carry_out(snapshot, snapshot.plan)
 
@@ -128,7 +129,7 @@ class Reconciler:
         now = self._observer.again(snapshot)
         if now is None or not isinstance(now.plan, Plan):
             return
-        await self._statuses.show(now, plan, decision, audited=self._audited(now))
+        await self._statuses.show(now, plan, decision, marks=self._audited(now))
         if decision.reason is not Reason.NOT_POLLED_YET:
             # What an earlier process began to make for the version that is wanted is not in the record yet.
             await self._children.prune(now, plan, decision.record)
@@ -138,15 +139,16 @@ class Reconciler:
             self._tags.follow(snapshot.ref, plan, decision.record)
             self._wake(snapshot, decision)
 
-    def _audited(self, snapshot: Snapshot) -> int | None:
+    def _audited(self, snapshot: Snapshot) -> Marks:
         """Tell the audit trail what is on the route and was not told yet."""
+        noted = marks_of(snapshot.body.get("status"))
         if snapshot.route is None:
-            return (snapshot.body.get("status") or {}).get("audited")
-        record = snapshot.seen.record
-        told = self._audit.catch_up(snapshot.ref, record, snapshot.body.get("status"))
-        if self._audit.behind(record, told):
+            return noted
+        journal = Journal(kind=KIND, ref=snapshot.ref, entries=snapshot.seen.record.journal)
+        marks = self._audit.catch_up(journal, noted)
+        if self._audit.behind(journal, marks):
             self._queue.add_after(snapshot.key, AUDIT_AGAIN)
-        return told
+        return marks
 
     async def _write(self, snapshot: Snapshot, plan: Plan, decision: Decision) -> NotWritten | None:
         before, record = snapshot.seen.record, decision.record

@@ -17,6 +17,7 @@ from tidegate.core.labels import API_VERSION, KIND, RETRAINING_KIND
 from tidegate.core.retraining import Earlier, Handing, Terms, due
 from tidegate.core.values import safe_hash
 from tidegate.errors import ClusterError, Conflict, NotLeading
+from tidegate.loop.journals import StatusJournals
 from tidegate.loop.pause import pause
 from tidegate.loop.world import World
 from tidegate.ports import Answer, Clock, Cluster, Delivery, Manifest, Trainer
@@ -26,6 +27,10 @@ _log = structlog.get_logger("tidegate")
 DEADLINE = 10.0
 AGAIN = 30.0
 LIFETIME = 86_400.0
+#: Seconds between two looks at what the audit trail could not be told of.
+UNTOLD_AGAIN = 10.0
+#: What is said of requests that nobody is told of.
+NOBODY = "waits for people: no address is configured to hand it over to (governance.retraining.existingSecret)"
 _PHASE = {Delivery.DELIVERED: Handing.DELIVERED, Delivery.REFUSED: Handing.REFUSED, Delivery.FAILED: Handing.PENDING}
 
 
@@ -33,7 +38,16 @@ class Retrainings:
     """One worker. `trainer` None: requests wait for people, and the operator makes none; `user` is whom it asks as."""
 
     def __init__(
-        self, *, world: World, leading: Cluster, trainer: Trainer | None, clock: Clock, terms: Terms, user: str
+        self,
+        *,
+        world: World,
+        leading: Cluster,
+        trainer: Trainer | None,
+        clock: Clock,
+        terms: Terms,
+        user: str,
+        journals: StatusJournals,
+        governed: bool,
     ) -> None:
         self._world = world
         self._leading = leading
@@ -41,8 +55,14 @@ class Retrainings:
         self._clock = clock
         self._terms = terms
         self._user = user
+        self._journals = journals
+        self._governed = governed
         self._suspects: set[str] = set()
         self._news = asyncio.Event()
+
+    def wake(self) -> None:
+        """Something is to be noted in a request's status. Returns at once."""
+        self._news.set()
 
     def told(self, kind: str, body: Mapping[str, Any]) -> None:
         """A watch told of an object. Returns at once."""
@@ -53,8 +73,8 @@ class Retrainings:
             self._news.set()
 
     async def run(self) -> None:
-        """Work until cancelled, beginning with everything there is. Without a trainer there is nothing to do."""
-        if self._trainer is None:
+        """Work until cancelled, beginning with everything there is. Without governance nobody vouches for who asks."""
+        if not self._governed:
             return
         for key in self._world.names(KIND):
             body = self._world.get(KIND, key)
@@ -63,24 +83,26 @@ class Retrainings:
             await asyncio.sleep(0)
         while True:
             self._news.clear()
-            await self.once(self._trainer)
-            await pause(self._news, AGAIN)
+            settled = await self.once()
+            await pause(self._news, AGAIN if settled else UNTOLD_AGAIN)
 
-    async def once(self, trainer: Trainer) -> None:
-        """Make what is due, and hand over what waits."""
+    async def once(self) -> bool:
+        """Make what is due, and hand over what waits; whether the audit trail was told of all that was done."""
         try:
             for key in sorted(self._suspects):
                 await self._ask(key)
             for body in self._waiting():
-                await self._hand_over(trainer, body)
+                await self._hand_over(body)
+            return await self._journals.settle()
         except NotLeading:
-            return
+            return False
         except ClusterError as error:
             _log.warning("retraining failed", error=str(error))
+            return False
 
     def _suspicious(self, body: Mapping[str, Any]) -> bool:
         rejected = (body.get("status") or {}).get("rejected") or ()
-        return bool(self._user) and 0 < self._terms.rejections <= len(rejected)
+        return self._trainer is not None and bool(self._user) and 0 < self._terms.rejections <= len(rejected)
 
     async def _ask(self, key: str) -> None:
         body = self._world.get(KIND, key)
@@ -123,15 +145,18 @@ class Retrainings:
     def _waiting(self) -> list[Manifest]:
         return [body for body in self._near() if not _phase(body).final]
 
-    async def _hand_over(self, trainer: Trainer, body: Manifest) -> None:
+    async def _hand_over(self, body: Manifest) -> None:
         try:
             order = order_of(body)
         except ValidationError as error:
             await self._say(body, Handing.REFUSED, error.errors(include_url=False)[0]["msg"])
             return
+        if self._trainer is None:
+            await self._say(body, Handing.PENDING, NOBODY)
+            return
         try:
             async with asyncio.timeout(DEADLINE):
-                answer = await trainer.order(order)
+                answer = await self._trainer.order(order)
         except TimeoutError:
             answer = Answer(delivery=Delivery.FAILED, detail="no answer in time")
         phase = _PHASE[answer.delivery]
@@ -141,7 +166,7 @@ class Retrainings:
         await self._say(body, phase, words)
 
     async def _say(self, body: Manifest, phase: Handing, message: str) -> None:
-        wanted = render_handing(phase, message, self._clock.now())
+        wanted = render_handing(body, phase, message, self._clock.now())
         if (body.get("status") or {}) == wanted:
             return
         meta = body["metadata"]
@@ -156,7 +181,13 @@ class Retrainings:
         except Conflict:
             self._news.set()
             return
-        _log.info("retraining", object=f"{meta['namespace']}/{meta['name']}", phase=phase.value, message=message)
+        _log.info(
+            "retraining",
+            object=f"{meta['namespace']}/{meta['name']}",
+            phase=phase.value,
+            message=message,
+            decision=(wanted.get("acts") or [{}])[-1].get("decision"),
+        )
 
 
 def _phase(body: Mapping[str, Any]) -> Handing:

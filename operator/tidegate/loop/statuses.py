@@ -4,6 +4,7 @@ import json
 from typing import Any
 
 from tidegate.api.report import render_failure, render_status, render_verdict
+from tidegate.core.audit import UNTOLD, Marks
 from tidegate.core.decision import Decision
 from tidegate.core.labels import API_VERSION, KIND
 from tidegate.core.plan import Plan
@@ -47,8 +48,8 @@ class Statuses:
         self._queue = queue
         self._written: dict[str, float] = {}
 
-    async def show(self, snapshot: Snapshot, plan: Plan, decision: Decision, *, audited: int | None = None) -> None:
-        """Show what a pass decided and carried out, and up to which act the audit trail was told of it."""
+    async def show(self, snapshot: Snapshot, plan: Plan, decision: Decision, *, marks: Marks = UNTOLD) -> None:
+        """Show what a pass decided and carried out, and how far the audit trail was told of it."""
         if decision.reason is Reason.NOT_POLLED_YET and snapshot.body.get("status"):
             # The answer is a moment away. Saying so would write every status twice at each start, and tell those who
             # wait for an edited object that it was looked at.
@@ -56,10 +57,10 @@ class Statuses:
         judge = self._evidence.state(snapshot.key)
         shown = report(plan, decision, snapshot.seen)
         previous = snapshot.body.get("status")
-        wanted = render_status(shown, previous=previous, now=snapshot.seen.now, judge=judge, audited=audited)
+        wanted = render_status(shown, previous=previous, now=snapshot.seen.now, judge=judge, marks=marks)
         await self._write(snapshot, wanted, self._leading)
 
-    async def fail(self, snapshot: Snapshot, reason: Reason, message: str, *, audited: int | None = None) -> None:
+    async def fail(self, snapshot: Snapshot, reason: Reason, message: str, *, marks: Marks = UNTOLD) -> None:
         """Say why nothing could be decided; everything else that status said stays."""
         wanted = render_failure(
             snapshot.body.get("status"),
@@ -68,7 +69,7 @@ class Statuses:
             message=message,
             now=snapshot.seen.now,
             record=snapshot.seen.record if snapshot.route is not None and snapshot.unreadable is None else None,
-            audited=audited,
+            marks=marks,
         )
         await self._write(snapshot, wanted, self._leading)
 

@@ -14,7 +14,7 @@ from tidegate.plugin import lint as rules
 from tidegate.plugin import view
 from tidegate.plugin.actions import intent
 from tidegate.plugin.failures import Failure, Missing
-from tidegate.plugin.kubectl import PROMOTIONS, Kubectl
+from tidegate.plugin.kubectl import PROMOTIONS, RESOURCE, RETRAININGS, Kubectl
 from tidegate.plugin.live import watch
 from tidegate.plugin.words import on_promotion, on_step
 
@@ -108,6 +108,9 @@ def _parser() -> argparse.ArgumentParser:
     made = verb("history", "attempts that have ended, newest first", _history)
     made.add_argument("name", metavar="NAME")
     made.add_argument("--acts", action="store_true", help="every act in its place: requests, steps, approvals, reverts")
+    kind = made.add_mutually_exclusive_group()
+    kind.add_argument("--promotion", action="store_true", help="NAME is a ModelPromotion: its acts")
+    kind.add_argument("--retraining", action="store_true", help="NAME is a RetrainingRequest: its acts")
     for name, about in ACTIONS.items():
         made = verb(name, about, _act)
         made.add_argument("name", metavar="NAME")
@@ -178,12 +181,15 @@ def _watch(options: argparse.Namespace) -> int:
 
 
 def _history(options: argparse.Namespace) -> int:
-    body = Kubectl(flags=options.flags).get(options.name)
+    asking = {PROMOTIONS: options.promotion, RETRAININGS: options.retraining}
+    resource = next((name for name, chosen in asking.items() if chosen), RESOURCE)
+    body = Kubectl(flags=options.flags).get(options.name, resource)
+    acts = options.acts or resource != RESOURCE
     if options.output:
         past = list(reversed((body.get("status") or {}).get("history") or []))
-        _print_json(view.acts(body) if options.acts else past)
+        _print_json(view.acts(body) if acts else past)
     else:
-        _print(view.trail(body) if options.acts else view.history(body))
+        _print(view.trail(body) if acts else view.history(body))
     return 0
 
 

@@ -14,6 +14,7 @@ from tidegate.plugin.failures import Failure, Lost, Missing, from_kubectl
 #: By group, so that another group's kind of the same name is not meant.
 RESOURCE = f"modeldeployments.v1alpha1.{GROUP}"
 PROMOTIONS = f"modelpromotions.v1alpha1.{GROUP}"
+RETRAININGS = f"retrainingrequests.v1alpha1.{GROUP}"
 Body = dict[str, Any]
 _NO_PROGRAM = "{} is not on the PATH: this plugin needs it"
 

@@ -5,11 +5,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
-from tidegate.core.labels import ACTIONS, DISMISS
+from tidegate.core.labels import ACTIONS, DISMISS, PROMOTION_KIND, RETRAINING_KIND
 from tidegate.core.reasons import MEANING, Reason
 from tidegate.plugin.actions import Body, annotation, leftovers, named, paused_by
 
 #: What status keeps for Tidegate itself.
+#: Kinds by which people ask, whose status has their acts.
+ASKING = frozenset({PROMOTION_KIND, RETRAINING_KIND})
 _PRIVATE = frozenset({"record", "judge"})
 _SECONDS = (("d", 86400), ("h", 3600), ("m", 60), ("s", 1))
 #: Conditions whose good state is False.
@@ -74,6 +76,8 @@ def history(body: Body) -> list[str]:
 
 def acts(body: Body) -> list[dict[str, Any]]:
     """The newest acts on an object, newest first, in the words of the audit trail (docs/reference/audit.md)."""
+    if body.get("kind") in ASKING:
+        return _asked(body)
     try:
         found = json.loads((body.get("status") or {}).get("record") or "{}").get("journal") or []
     except (ValueError, AttributeError):
@@ -91,14 +95,37 @@ def acts(body: Body) -> list[dict[str, Any]]:
             "reason": act.get("reason", ""),
             "message": act.get("message", ""),
             "decision": act.get("decision", ""),
+            "outcome": act.get("outcome", "done"),
         }
         for act in reversed(found)
     ]
 
 
+def _asked(body: Body) -> list[dict[str, Any]]:
+    """The acts on what somebody asks for with an object: its status has them, and its spec what they are about."""
+    spec = body["spec"]
+    about = {"model": spec["model"], "version": spec.get("version", "")}
+    way = {"from": spec.get("from", ""), "to": spec.get("to", "")}
+    return [
+        {
+            "sequence": act["number"],
+            "time": act["time"],
+            "act": act["act"],
+            "actor": act["actor"],
+            **about,
+            **way,
+            "reason": act.get("reason", ""),
+            "message": act.get("message", ""),
+            "decision": act.get("decision", ""),
+            "outcome": act.get("outcome", "done"),
+        }
+        for act in reversed((body.get("status") or {}).get("acts") or [])
+    ]
+
+
 def trail(body: Body) -> list[str]:
     """The same as a table."""
-    columns = ("sequence", "time", "act", "version", "from", "to", "actor", "reason", "message")
+    columns = ("sequence", "time", "act", "version", "from", "to", "actor", "outcome", "reason", "message")
     rows = [[str(act[name]) or "-" for name in columns] for act in acts(body)]
     return _columns([[name.upper() for name in columns], *rows])
 

@@ -12,7 +12,7 @@ from tests.integration.chart.helm import CHART, EVERYTHING, NAMESPACE, RELEASE, 
 
 from tidegate.api.kinds import KINDS
 from tidegate.api.served import SERVED
-from tidegate.settings import NotifySettings, RegistrySettings, RetrainSettings, Settings
+from tidegate.settings import AuditSettings, NotifySettings, RegistrySettings, RetrainSettings, Settings
 
 CREDENTIALS = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", "MLFLOW_TRACKING_USERNAME")
 ADDRESSES = ("CLOUDEVENTS_TOKEN", "CLOUDEVENTS_URL", "SLACK_URL")
@@ -29,6 +29,7 @@ TOGETHER = {
     "alerts.alertmanagerConfig.key": RECEIVED,
     "alerts.alertmanagerConfig.labels": RECEIVED,
     "audit.volume": {"audit.to": "file"},
+    "audit.webhook.ca": {"audit.webhook.existingSecret": "auditor"},
     "governance.mandatory": {"governance.enabled": True},
     "networkPolicy.from": {"networkPolicy.enabled": True},
     "prometheus.ca": {"prometheus.existingSecret": "prometheus-reader"},
@@ -208,6 +209,7 @@ def test_default_value_differs_from_the_one_tried() -> None:
         ({"worker": 3}, "additional properties 'worker' not allowed"),
         ({"image.tagg": "1"}, "'/image'"),
         ({"workers": "many"}, "'/workers'"),
+        ({"audit.webhook.url": "siem:443"}, "'/audit/webhook/url'"),
         ({"workers": 0}, "'/workers'"),
         ({"apiTimeout": 0}, "'/apiTimeout'"),
         ({"replicas": -1}, "'/replicas'"),
@@ -243,6 +245,7 @@ def test_every_setting_is_a_variable_of_the_pod_and_no_other_is(helm: Helm) -> N
     wanted = {f"TIDEGATE_{name.upper()}" for name in Settings.model_fields}
     wanted |= {f"MLFLOW_TRACKING_{name.upper()}" for name in RegistrySettings.model_fields}
     wanted |= {f"TIDEGATE_NOTIFY_{name.upper()}" for name in NotifySettings.model_fields}
+    wanted |= {f"TIDEGATE_AUDIT_WEBHOOK_{name.upper()}" for name in AuditSettings.model_fields}
     wanted |= {f"TIDEGATE_RETRAIN_{name.upper()}" for name in RetrainSettings.model_fields}
     secrets = {
         "registry.existingSecret": "mlflow",
@@ -300,6 +303,9 @@ def test_values_arrive_in_the_settings(helm: Helm, monkeypatch: pytest.MonkeyPat
         lease_seconds=15,
     )
     assert registry.uri == "https://mlflow.example.com/tracking"
+    auditor = AuditSettings()
+    assert auditor.url.get_secret_value() == "https://siem.example.com/audit"
+    assert (auditor.token_file, auditor.ca_file) == ("/etc/tidegate/audit/token", "/etc/tidegate/audit/ca.crt")
     told = NotifySettings()
     assert (told.cluster, told.cloudevents_events, told.slack_events) == ("prod-eu", "promoted,reverted", "reverted")
 

@@ -156,6 +156,10 @@ def test_what_was_decided_can_be_changed_by_nobody(governed: LightCluster) -> No
     assert "was decided" in patch({"status": {"phase": "Pending"}}, "--subresource=status").stderr
     assert "was decided" in patch({"status": {"message": "else"}}, "--subresource=status").stderr
     assert "was decided" in patch({"status": None}, "--subresource=status").stderr
+    act = {"number": 1, "time": "2026-11-21T20:00:00Z", "act": "requested", "actor": "user:vera"}
+    assert "was decided" in patch({"status": {"acts": [act]}}, "--subresource=status").stderr
+    for name in ("audited", "posted"):
+        assert patch({"status": {name: 2}}, "--subresource=status").returncode == 0
     assert "can't be changed once it was said" in patch({"spec": {"version": "8"}}).stderr
 
 

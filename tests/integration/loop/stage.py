@@ -5,7 +5,7 @@ import json
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any
 
-from tests.fakes.audit import FakeTrail
+from tests.fakes.audit import FakeAuditor, FakeTrail
 from tests.fakes.cluster import FakeCluster, Fault, Write
 from tests.fakes.evidence import FakeEvidence
 from tests.fakes.leases import FakeLeases
@@ -79,6 +79,7 @@ class Stage:
         self.trainer: Trainer | None = None
         self.retraining = RetrainSettings(after=2, cool_down=3600.0, user="tidegate")
         self.trail: FakeTrail | None = None
+        self.auditor: FakeAuditor | None = None
         self.writes: list[Write] = []
         self.registry_writes: list[str] = []
         self.registry_faults: list[RegistryFault] = []
@@ -114,6 +115,7 @@ class Stage:
             prometheus=self.prometheus,
             trail=self.trail,
             models=self.models,
+            audit_receiver=self.auditor,
             # There is one replica here, so that the lease is free at once.
             leases=FakeLeases(),
         )

@@ -95,7 +95,16 @@ def test_acts_are_there_for_people_and_programs(place: Place) -> None:
     (told,) = place.viewer.json("history", place.name, "--acts")
     assert (told["sequence"], told["act"], told["from"], told["to"]) == (3, "step", "5%", "25%")
     line = place.viewer.run("history", place.name, "--acts").stdout.splitlines()[1]
-    assert line.split() == ["3", "2025-10-09T08:53:20Z", "step", "7", "5%", "25%", "tidegate", "-", "-"]
+    assert line.split() == ["3", "2025-10-09T08:53:20Z", "step", "7", "5%", "25%", "tidegate", "done", "-", "-"]
+
+
+@pytest.mark.parametrize("flag", ["--promotion", "--retraining"])
+def test_acts_of_what_was_asked_for_are_those_of_another_kind(place: Place, flag: str) -> None:
+    done = place.viewer.run("history", "nobody-asked", flag)
+    assert (done.returncode, done.stdout) == (3, "")
+    assert "nobody-asked" in done.stderr
+    both = place.viewer.run("history", "nobody-asked", "--promotion", "--retraining")
+    assert (both.returncode, "not allowed with" in both.stderr) == (2, True)
 
 
 def test_who_may_only_view_changes_nothing(place: Place) -> None:

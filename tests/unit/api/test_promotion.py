@@ -6,8 +6,8 @@ import pytest
 from pydantic import ValidationError
 
 from tidegate.api.approval import approved_object, step_words
-from tidegate.api.promotion import VOTES, PromotionStatus, policy_of, render_promotion, request_of, vote_of
-from tidegate.core.promotion import Outcome, Path, Policy, Request, Stage, Standing, Vote
+from tidegate.api.promotion import PromotionStatus, policy_of, render_promotion, request_of, vote_of
+from tidegate.core.promotion import VOTES, Outcome, Path, Policy, Request, Stage, Standing, Vote
 from tidegate.core.reasons import Reason
 from tidegate.core.record import Approval
 
@@ -22,7 +22,8 @@ def body(spec: dict[str, Any], name: str = "o") -> dict[str, Any]:
 
 def asked(**fields: Any) -> dict[str, Any]:
     spec = {"requestedBy": "ann", "model": "fraud", "version": "7", "from": "Staging", "to": "Production"}
-    return {"metadata": {"name": "p", "uid": "u-1"}, "spec": {**spec, **fields}}
+    meta = {"name": "p", "namespace": "ml", "uid": "u-1", "creationTimestamp": "2026-01-01T00:00:00Z"}
+    return {"kind": "ModelPromotion", "metadata": meta, "spec": {**spec, **fields}}
 
 
 def approves(**fields: Any) -> dict[str, Any]:
@@ -84,7 +85,7 @@ def test_words_on_steps_are_told_by_attempt_and_others_say_nothing() -> None:
 def test_a_status_says_when_it_became_final_and_only_then(standing: Standing) -> None:
     votes = [Vote(approver=f"bob-{n}", granted=True, name="v", at=NOW + n) for n in range(VOTES + 1)]
     outcome = Outcome(standing=standing, reason=Reason.MOVED, message="m" * 2000)
-    shown = render_promotion(outcome, votes, created=5, now=NOW)
+    shown = render_promotion(asked(), outcome, votes, created=5, now=NOW)
     PromotionStatus.model_validate(shown)
     assert (shown["phase"], shown["modelCreated"], len(shown["approvals"])) == (standing.value, 5, VOTES)
     assert shown["approvals"][-1]["approver"] == f"bob-{VOTES}"

@@ -7,11 +7,14 @@ import pytest
 from tests.unit.core import builders as make
 
 from tidegate.adapters.audit import render
+from tidegate.api.acts import journal_of
+from tidegate.api.promotion import render_promotion
 from tidegate.api.report import render_status
-from tidegate.core.audit import event_of
+from tidegate.core.audit import event_of, untold
 from tidegate.core.decide import decide
 from tidegate.core.decision import Decision
 from tidegate.core.journal import entered
+from tidegate.core.promotion import Outcome, Standing
 from tidegate.core.reasons import Reason
 from tidegate.core.record import Parking, Record, Rejection
 from tidegate.core.report import report
@@ -68,6 +71,19 @@ def test_acts_are_told_in_the_words_of_the_audit_trail() -> None:
     event = render(event_of("ModelDeployment", make.plan().ref, entry))
     assert {**act, "time": ""} == {name: event[name] for name in act} | {"time": ""}
     assert view.trail(body(record))[1].split()[2:6] == ["step", "7", "5%", "25%"]
+
+
+@pytest.mark.parametrize("version", ["7", None])
+def test_acts_on_a_promotion_are_told_in_the_same_words(version: str | None) -> None:
+    meta = {"name": "p", "namespace": "ml", "uid": "u-1", "creationTimestamp": "2026-01-01T00:00:00Z"}
+    spec = {"requestedBy": "ann", "model": "fraud", "from": "Staging", "to": "Production"}
+    asked = {"kind": "ModelPromotion", "metadata": meta, "spec": spec | ({"version": version} if version else {})}
+    outcome = Outcome(standing=Standing.REFUSED, reason=Reason.PATH_NOT_ALLOWED, message="no such path")
+    asked["status"] = render_promotion(asked, outcome, (), created=None, now=make.NOW)
+    events = [render(event) for event in untold(journal_of(asked), 0)]
+    acts = view.acts(asked)[::-1]
+    assert [{**act, "time": ""} for act in acts] == [{**{k: e[k] for k in acts[0]}, "time": ""} for e in events]
+    assert [act["act"] for act in acts] == ["requested", "refused"]
 
 
 @pytest.mark.parametrize("record", ["", "{", "[]", "null", '{"v": 99}'])
