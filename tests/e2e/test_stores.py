@@ -1,4 +1,4 @@
-"""An MLflow on PostgreSQL that keeps artifacts in an object store, as a namespace's own ModelRegistry."""
+"""A namespace's own ModelRegistry: an MLflow on PostgreSQL and an object store, whose versions are asked first."""
 
 from collections import Counter
 from pathlib import Path
@@ -25,7 +25,7 @@ def test_a_challenger_of_a_registry_on_postgresql_and_an_object_store_becomes_ch
         with site.trail() as trail, site.traffic(rate=15, bodies=bodies, timeout=60) as traffic:
             site.steady(traffic)
             mlflow.alias(site.model, "challenger", "2")
-            site.wait(lambda look: look.ready and look.version == "2", what="version 2 is promoted", seconds=120)
+            look = site.wait(lambda look: look.ready and look.version == "2", what="version 2 is promoted", seconds=120)
             site.wait(lambda _: aliases(site) == {"champion": "2"}, what="the champion is version 2, in PostgreSQL")
             assert trail.weights("2") == [50, 100]
             site.steady(traffic)
@@ -33,6 +33,9 @@ def test_a_challenger_of_a_registry_on_postgresql_and_an_object_store_becomes_ch
     finally:
         site.remove()
         stage.access.kubectl("delete", "namespace", NAMESPACE, "--wait=false")
+    # Requests of the operator's own, with the input example that MLflow saved in the object store.
+    findings = {finding["gate"]: finding["outcome"] for finding in look.status["gates"]["findings"]}
+    assert findings == dict.fromkeys(("request", "smoke", "smoke.malformed", "throughput"), "Passed"), look.status
     assert unclean(answers) == [], tally(answers)
     assert Counter(a.version for a in answers[-20:]) == {"2": 20}
 
@@ -52,6 +55,7 @@ def manifest(site: Site) -> dict[str, object]:
     guards = {"errorRate": {"max": "5%"}, "minRequests": 50}
     made = site.manifest(rollout={"weights": [50, 100], "hold": "1s"}, guards=guards)
     made["spec"]["serving"] = {"replicas": 1, "runtime": "tidegate", "resources": SHARE}
+    made["spec"]["gates"] = {"smoke": {"timeout": "30s"}, "throughput": {"min": 1, "duration": "2s", "concurrency": 1}}
     made["spec"]["model"] |= {"candidate": {"alias": "challenger"}, "registry": {"name": "large"}}
     return made
 
