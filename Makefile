@@ -31,6 +31,7 @@ demo: dev ## the main job on a real cluster, live
 test: ## everything, one part after another, and what it covered
 	@rm -rf build/coverage
 	@$(MAKE) --no-print-directory check
+	@$(PYTHON) -m tests.cluster build etcd kubernetes helm
 	@$(MAKE) --no-print-directory unit
 	@$(MAKE) --no-print-directory integration
 	@$(MAKE) --no-print-directory e2e
@@ -60,9 +61,11 @@ fuzz: dev ## everything that comes from outside, garbled, EXAMPLES=5000 times fo
 
 integration: dev ## against a real API server and a real MLflow
 	@mkdir -p build/coverage
+	@$(PYTHON) -m tests.cluster build etcd kubernetes helm
 	@$(PYTEST) tests/integration
 
 e2e: dev ## on the whole embedded cluster
+	@$(BIN)/python -m tests.e2e
 	@$(BIN)/python -m pytest tests/e2e
 
 bench: dev ## benchmarks into build/bench.json

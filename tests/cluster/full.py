@@ -28,6 +28,18 @@ ENDPOINTS = Endpoints(address=node.ADDRESS, apiserver_port=6443, etcd_port=2379,
 STEPS = 5
 
 
+def prepare(progress: Progress) -> tuple[Toolbox, Path]:
+    """Builds what the cache lacks: the programs, and the gateway's manifests. Installs what the machine lacks.
+
+    Raises:
+        HostError, BuildError: with the remedy, or the end of the log.
+    """
+    host.prepare(host.FULL_COMMANDS, progress)
+    tools = build.build(components.FULL, progress)
+    tools.add("envoy", build.envoy(progress))
+    return tools, build.gateway_manifests(progress)
+
+
 class Cluster:
     """A running cluster. It ends with `stop()`, or with this process unless `keep()` was called."""
 
@@ -50,10 +62,7 @@ class Cluster:
             HostError, BuildError, StartError: with the remedy, or the end of the log.
         """
         shown = progress if progress is not None else Progress()
-        host.prepare(host.FULL_COMMANDS, shown)
-        tools = build.build(components.FULL, shown)
-        tools.add("envoy", build.envoy(shown))
-        manifests = build.gateway_manifests(shown)
+        tools, manifests = prepare(shown)
         store = ImageStore(tools)
         images = [*own_images(tools), *archives]
         shown.expect(STEPS)

@@ -14,7 +14,8 @@ from tests.cluster.full import Cluster
 from tests.cluster.images import ensure_images
 from tests.cluster.progress import Progress
 from tests.driver.platform import NAMESPACE, OPERATORS, add_secret, install_mlflow, install_operator, listed
-from tests.driver.registry import Mlflow, Profile, profile
+from tests.driver.registry import Mlflow, profile
+from tests.e2e.__main__ import IMAGES
 from tests.e2e.site import Site
 from tests.e2e.together import Stories
 
@@ -36,7 +37,6 @@ SETTINGS = (
     "notifications.existingSecret=receivers",
 )
 SAID = 40  # lines of each replica's log that a failure shows
-IMAGES = (*Profile.POSTGRES.images, "tidegate-operator", "tidegate-runtime")
 
 
 @dataclass(frozen=True, slots=True)
