@@ -134,7 +134,7 @@ class Operator:
         self.asking = Asking(
             world=self.world,
             leading=leading,
-            writer=writer,
+            writers=self.registries.holder,
             trainer=trainer,
             retraining=retraining or RetrainSettings(),
             ledger=self.ledger,
@@ -276,6 +276,7 @@ class Operator:
         if kind == REGISTRY_KIND:
             self.world.put({**body, "kind": kind})
             self.registries.told(f"{body['metadata']['namespace']}/{body['metadata']['name']}")
+            self.asking.told(kind, body)
             return
         self._told(self.world.put({**body, "kind": kind}))
         self.asking.told(kind, body)

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from tidegate.api.acts import Acted, acted, asked_of, decided, entries_of, seconds_of, time_of
 from tidegate.api.approval import IMMUTABLE, ModelApproval, User, said_at
 from tidegate.api.rules import Rule, Unique, Wire
+from tidegate.api.scalars import ObjectName
 from tidegate.api.spec import ModelName, VersionNumber
 from tidegate.api.status import USER, Part
 from tidegate.core.promotion import VOTES, Outcome, Path, Policy, Request, Stage, Standing, Vote, last_words
@@ -17,6 +18,13 @@ from tidegate.core.requests import promotion_acts
 
 Comment = Annotated[str, Field(max_length=1024)]
 Group = Annotated[str, Field(min_length=1, max_length=USER)]
+
+
+class PromotionRegistry(Wire):
+    """Which registry it is in."""
+
+    name: ObjectName
+    """Name of a ModelRegistry of this namespace. Its account needs EDIT on the model."""
 
 
 class PromotionSpec(Wire):
@@ -35,7 +43,9 @@ class PromotionSpec(Wire):
     requested_by: User
     """Who asks: your own user name, as in kubectl auth whoami. The API server refuses any other."""
     model: ModelName
-    """Name of the registered model, in the operator's registry."""
+    """Name of the registered model."""
+    registry: PromotionRegistry | None = None
+    """Which registry it is in; absent: the operator's own."""
     version: VersionNumber
     """Number of the version."""
     from_: Annotated[Stage, Field(alias="from", strict=False)]
@@ -70,6 +80,8 @@ class PromotionStatus(Acted):
     """Why, for a person."""
     model_created: Annotated[int, Field(ge=0)] | None = None
     """When the registered model was made (ms since the epoch): one made anew under its name is another."""
+    registry: Annotated[str, Field(max_length=2048)] | None = None
+    """The server that it was begun in: one that the ModelRegistry names later is another."""
     approvals: Annotated[list[Voice], Field(max_length=VOTES)] | None = None
     """The last word of each approver, oldest first."""
     decided: datetime | None = None
@@ -130,6 +142,12 @@ def request_of(body: Mapping[str, Any]) -> Request:
     )
 
 
+def registry_of(body: Mapping[str, Any]) -> str | None:
+    """The ModelRegistry (`namespace/name`) that a `ModelPromotion` names, None for the operator's own registry."""
+    named = ((body.get("spec") or {}).get("registry") or {}).get("name")
+    return f"{body['metadata']['namespace']}/{named}" if named else None
+
+
 def policy_of(body: Mapping[str, Any], model: str) -> Policy | None:
     """What a `PromotionPolicy` says of a model, None where it is about others.
 
@@ -175,11 +193,17 @@ def heard_of(body: Mapping[str, Any]) -> tuple[Heard, ...]:
 
 
 def render_promotion(
-    body: Mapping[str, Any], outcome: Outcome, votes: Sequence[Vote], *, created: int | None, now: float
+    body: Mapping[str, Any],
+    outcome: Outcome,
+    votes: Sequence[Vote],
+    *,
+    begun: tuple[str, int] | None,
+    now: float,
 ) -> dict[str, Any]:
     """The status as JSON values, with what its write does in its journal.
 
-    `votes` are all that were ever said about it and are still there; `created` is the registered model's age.
+    `votes` are all that were ever said about it and are still there; `begun` is the server that it was begun in, and
+    when the registered model was made there (ms since the epoch).
     """
     asked = asked_of(body)
     was = Standing((body.get("status") or {}).get("phase") or Standing.PENDING)
@@ -189,7 +213,8 @@ def render_promotion(
         phase=outcome.standing,
         reason=outcome.reason,
         message=outcome.message[:1024],
-        model_created=created,
+        model_created=begun[1] if begun is not None else None,
+        registry=begun[0] if begun is not None else None,
         approvals=[
             Voice(approver=vote.approver, granted=vote.granted, name=vote.name, time=time_of(vote.at)) for vote in last
         ]

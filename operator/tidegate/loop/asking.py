@@ -10,11 +10,11 @@ from tidegate.loop.audit import Audit
 from tidegate.loop.fence import Fence
 from tidegate.loop.journals import ASKING, StatusJournals, read_journal
 from tidegate.loop.posting import Posting
-from tidegate.loop.promotions import Promotions
+from tidegate.loop.promotions import Promotions, Writers
 from tidegate.loop.queue import WorkQueue
 from tidegate.loop.retraining import Retrainings
 from tidegate.loop.world import World
-from tidegate.ports import AuditReceiver, AuditTrail, Clock, Cluster, RegistryWriter, Trainer
+from tidegate.ports import AuditReceiver, AuditTrail, Clock, Cluster, Trainer
 from tidegate.settings import RetrainSettings
 from tidegate.telemetry import Metrics
 
@@ -68,7 +68,7 @@ class Asking:
         *,
         world: World,
         leading: Cluster,
-        writer: RegistryWriter,
+        writers: Writers,
         trainer: Trainer | None,
         retraining: RetrainSettings,
         ledger: Ledger,
@@ -79,7 +79,7 @@ class Asking:
         self._promotions = Promotions(
             world=world,
             leading=leading,
-            writer=writer,
+            writers=writers,
             fence=fence,
             clock=clock,
             journals=StatusJournals(PROMOTION_KIND, world=world, leading=leading, audit=ledger.audit),

@@ -122,6 +122,13 @@ def test_an_approver_who_is_the_requester_is_refused_and_another_is_not(governed
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.parametrize("name", ["Team A", "", "a/b", "x" * 254])
+def test_a_registry_that_can_be_none_is_refused_with_its_field(governed: LightCluster, name: str) -> None:
+    body = json.loads(request("registry", "ann"))
+    body["spec"]["registry"] = {"name": name}
+    assert "spec.registry.name" in create(governed, json.dumps(body), user="ann").stderr
+
+
 @pytest.mark.parametrize("kind", ["modelapprovals", "modelpromotions"])
 @pytest.mark.parametrize("user", ["vera", "mallory"])
 def test_who_has_no_role_for_it_is_refused(governed: LightCluster, user: str, kind: str) -> None:

@@ -6,7 +6,7 @@ import pytest
 from pydantic import ValidationError
 
 from tidegate.api.approval import approved_object, step_words
-from tidegate.api.promotion import PromotionStatus, policy_of, render_promotion, request_of, vote_of
+from tidegate.api.promotion import PromotionStatus, policy_of, registry_of, render_promotion, request_of, vote_of
 from tidegate.core.promotion import VOTES, Outcome, Path, Policy, Request, Stage, Standing, Vote
 from tidegate.core.reasons import Reason
 from tidegate.core.record import Approval
@@ -37,12 +37,28 @@ def test_a_promotion_is_read() -> None:
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"to": "Staging"}, {"from": "Nowhere"}, {"version": "latest"}, {"requestedBy": ""}, {"model": "a/b"}, {"x": 1}],
+    [
+        {"to": "Staging"},
+        {"from": "Nowhere"},
+        {"version": "latest"},
+        {"requestedBy": ""},
+        {"model": "a/b"},
+        {"x": 1},
+        {"registry": {}},
+        {"registry": {"name": "Team A"}},
+        {"registry": {"name": ""}},
+        {"registry": "team"},
+    ],
     ids=str,
 )
 def test_a_promotion_that_is_none_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         request_of(asked(**wrong))
+
+
+def test_a_registry_is_one_of_the_same_namespace() -> None:
+    assert registry_of(asked(registry={"name": "team"})) == "ml/team"
+    assert registry_of(asked()) is None
 
 
 def test_a_policy_is_about_its_models_or_about_all() -> None:
@@ -85,8 +101,9 @@ def test_words_on_steps_are_told_by_attempt_and_others_say_nothing() -> None:
 def test_a_status_says_when_it_became_final_and_only_then(standing: Standing) -> None:
     votes = [Vote(approver=f"bob-{n}", granted=True, name="v", at=NOW + n) for n in range(VOTES + 1)]
     outcome = Outcome(standing=standing, reason=Reason.MOVED, message="m" * 2000)
-    shown = render_promotion(asked(), outcome, votes, created=5, now=NOW)
+    shown = render_promotion(asked(), outcome, votes, begun=("http://mlflow", 5), now=NOW)
     PromotionStatus.model_validate(shown)
-    assert (shown["phase"], shown["modelCreated"], len(shown["approvals"])) == (standing.value, 5, VOTES)
+    assert (shown["phase"], len(shown["approvals"])) == (standing.value, VOTES)
+    assert (shown["registry"], shown["modelCreated"]) == ("http://mlflow", 5)
     assert shown["approvals"][-1]["approver"] == f"bob-{VOTES}"
     assert ("decided" in shown) == standing.final

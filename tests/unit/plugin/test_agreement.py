@@ -79,7 +79,7 @@ def test_acts_on_a_promotion_are_told_in_the_same_words(version: str | None) -> 
     spec = {"requestedBy": "ann", "model": "fraud", "from": "Staging", "to": "Production"}
     asked = {"kind": "ModelPromotion", "metadata": meta, "spec": spec | ({"version": version} if version else {})}
     outcome = Outcome(standing=Standing.REFUSED, reason=Reason.PATH_NOT_ALLOWED, message="no such path")
-    asked["status"] = render_promotion(asked, outcome, (), created=None, now=make.NOW)
+    asked["status"] = render_promotion(asked, outcome, (), begun=None, now=make.NOW)
     events = [render(event) for event in untold(journal_of(asked), 0)]
     acts = view.acts(asked)[::-1]
     assert [{**act, "time": ""} for act in acts] == [{**{k: e[k] for k in acts[0]}, "time": ""} for e in events]
