@@ -62,7 +62,8 @@ async def test_nothing_goes_before_its_time_and_nothing_of_a_model_that_nobody_a
     assert (await subject.look(DELETES)).due == 0
     subject.deploy()
     subject.clock.days = 89
-    told = await subject.look(DELETES)
+    for _ in range(2):
+        told = await subject.look(DELETES)
     assert [(keep, count) for keep, count, _ in told.kept] == [(Keep.RECENT, 1)]
     assert await subject.numbers() == ["1", "2"]
 

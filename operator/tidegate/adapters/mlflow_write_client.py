@@ -17,6 +17,8 @@ from tidegate.core.registered import RegisteredModel, RegisteredVersion
 
 #: How often an alias is set again where another one set it for the first time in the same moment.
 ALIAS_TRIES = 3
+#: MLflow's permission for whatever deletes, an alias or a tag as well. For all else EDIT is enough.
+_TO_DELETE = "MANAGE"
 _NOT_FOUND = "RESOURCE_DOES_NOT_EXIST"
 _INVALID = "INVALID_PARAMETER_VALUE"
 _BAD_REQUEST = "BAD_REQUEST"
@@ -57,7 +59,7 @@ class WritingClient(Client):
 
     def delete_tag(self, model: str, number: str, key: str) -> None:
         """`model-versions/delete-tag`; one that is not there is deleted."""
-        with self._about(model, number):
+        with self._about(model, number, right=_TO_DELETE):
             self._store.delete_model_version_tag(model, number, key)
 
     def set_alias(self, model: str, alias: str, number: str) -> None:
@@ -67,7 +69,7 @@ class WritingClient(Client):
 
     def delete_alias(self, model: str, alias: str) -> None:
         """`registered-models/alias`; one that is not there is deleted."""
-        with self._about(model):
+        with self._about(model, right=_TO_DELETE):
             self._store.delete_registered_model_alias(model, alias)
 
     def move(self, model: str, number: str, stage: str, *, archive: bool) -> None:
@@ -76,8 +78,8 @@ class WritingClient(Client):
             self._store.transition_model_version_stage(model, number, stage, archive_existing_versions=archive)
 
     def delete_version(self, model: str, number: str) -> None:
-        """`model-versions/delete`; one that is not there is deleted. MLflow's permission for it is MANAGE, not EDIT."""
-        with self._about(model, number, right="MANAGE"):
+        """`model-versions/delete`; one that is not there is deleted."""
+        with self._about(model, number, right=_TO_DELETE):
             try:
                 self._store.delete_model_version(model, number)
             except RegistryFault as fault:

@@ -3,13 +3,14 @@
     list the cluster -> read a model -> verdicts -> for each version that may go, unless it is a dry run:
     list again where that is old -> read again -> verdict again -> audit -> fence -> delete -> read -> audit
 
-A registry knows no compare-and-set and nobody brings a deleted version back. So everything is read once more right
-before each deletion, and where something can't be read, listed or told to the audit trail, nothing is deleted.
+A registry knows no compare-and-set and nobody brings a deleted version back. So a version goes only in a look after one
+that told of it, everything is read once more right before each deletion, and where something can't be read, listed or
+told to the audit trail, nothing is deleted.
 """
 
 import asyncio
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import structlog
@@ -33,6 +34,8 @@ _log = structlog.get_logger("tidegate")
 #: Seconds between two looks at a registry, and after one that did not come to its end.
 EVERY = 3600.0
 RETRY = 300.0
+#: Seconds for which a version is told of before it goes: a look finds what the one before has told.
+AHEAD = 3000.0
 #: Seconds until it is seen that somebody asks for something else.
 NOTICE = 5.0
 #: Versions that one look deletes at most. The others are still there for somebody who sees what happens.
@@ -46,6 +49,10 @@ _GONE = frozenset({Reason.VERSION_NOT_FOUND, Reason.MODEL_NOT_FOUND})
 _ABOUT_THE_MODEL = frozenset({Reason.REGISTRY_FORBIDDEN, Reason.REGISTRY_REFUSED})
 
 
+#: A model's name and creation time, and a version's number.
+_Identity = tuple[str, int, str]
+
+
 class _StoppedError(Exception):
     """The look ends here; the words say why."""
 
@@ -56,11 +63,17 @@ class _SkippedError(Exception):
 
 @dataclass(slots=True, kw_only=True)
 class _Look:
-    """One look at a registry, and what it came to so far. `left` is how many versions it may still delete."""
+    """One look at a registry, and what it came to so far. `left` is how many versions it may still delete.
+
+    `since`: when each version that may go was told of first (monotonic seconds); `before` is that of the last look.
+    """
 
     where: str | None
     terms: Terms
     census: Census
+    at: float
+    before: Mapping[_Identity, float]
+    since: dict[_Identity, float] = field(default_factory=dict)
     left: int = MOST
     due: int = 0
     first: list[Due] = field(default_factory=list)
@@ -79,8 +92,15 @@ class _Look:
             self.examples.setdefault(said.keep, f"version {said.number} of {model.name}: {said.message}")
             return
         self.due += 1
+        identity = _identity(model, said.number)
+        self.since[identity] = self.before.get(identity, self.at)
         if len(self.first) < LISTED:
             self.first.append(Due(model=model.name, number=said.number, changed=changed_at(version)))
+
+    def ripe(self, model: RegisteredModel, number: str) -> bool:
+        """Whether a version that may go was told of for long enough, and there is room for its deletion."""
+        told = self.before.get(_identity(model, number), self.at)
+        return not self.terms.dry_run and self.left > 0 and self.at - told >= AHEAD
 
     def found(self) -> Retained:
         """What there is to tell."""
@@ -128,17 +148,20 @@ class Retention:
         self._metrics = metrics
         self._due: dict[str | None, tuple[Terms, float]] = {}
         self._told: dict[str | None, Retained] = {}
+        self._since: dict[str | None, dict[_Identity, float]] = {}
         self._census: tuple[float, Census] | None = None
 
     async def run(self) -> None:
         """Look until cancelled. What an earlier run knew is forgotten: another replica may have led since."""
         self._due.clear()
         self._told.clear()
+        self._since.clear()
         try:
             while True:
                 asked = dict(self._asked())
                 for gone in self._told.keys() - asked.keys():
                     del self._told[gone]
+                    self._since.pop(gone, None)
                 for where, terms in asked.items():
                     known, due = self._due.get(where, (None, 0.0))
                     if (known != terms or due <= self._clock.monotonic()) and self._open(where):
@@ -153,7 +176,8 @@ class Retention:
 
     async def look(self, where: str | None, terms: Terms) -> Retained:
         """Look at all models that one registry is asked for, delete what may go, and tell what it came to."""
-        look = _Look(where=where, terms=terms, census=Census())
+        before = self._since.get(where, {})
+        look = _Look(where=where, terms=terms, census=Census(), at=self._clock.monotonic(), before=before)
         try:
             look.census = await self._listed()
             for model, readers in sorted(look.census.models(where).items()):
@@ -169,6 +193,8 @@ class Retention:
         except _StoppedError as error:
             look.fault = str(error)
         found = look.found()
+        # What a look that broke off did not come to was told of all the same.
+        self._since[where] = look.since if not look.fault else {**before, **look.since}
         self._tell(where, found)
         return found
 
@@ -198,7 +224,7 @@ class Retention:
         for number in archived(model) if model is not None else ():
             assert model is not None  # noqa: S101 (it has the number)
             said = self._judge(look, model, number, look.census)
-            if said.keep is None and not look.terms.dry_run and look.left > 0:
+            if said.keep is None and look.ripe(model, number):
                 said = await self._delete(look, name, number, readers)
             look.judged(model, said)
 
@@ -298,6 +324,10 @@ class Retention:
 
     def _show_due(self) -> None:
         self._metrics.versions_due.set(sum(found.due for found in self._told.values()))
+
+
+def _identity(model: RegisteredModel, number: str) -> _Identity:
+    return model.name, model.created_ms, number
 
 
 def _ended(answer: Unavailable) -> _SkippedError | _StoppedError:

@@ -14,8 +14,10 @@ from tests.unit.api.test_modelregistry import WRONG
 from tidegate.adapters.access import Access
 from tidegate.adapters.clock import SteadyClock
 from tidegate.adapters.kube import KubeCluster
+from tidegate.api.retention import render_retention
 from tidegate.core.labels import API_VERSION, REGISTRY_KIND
 from tidegate.core.reasons import Reason
+from tidegate.core.retention import Deleted, Due, Keep, Retained
 from tidegate.loop.registries import Registries
 from tidegate.loop.registry import RegistryPoll
 from tidegate.loop.world import World
@@ -23,6 +25,15 @@ from tidegate.ports import Login
 
 pytestmark = pytest.mark.apiserver
 URL = "https://mlflow.test:5000"
+#: A look at archived versions that has something to tell of everything.
+FOUND = Retained(
+    dry_run=False,
+    due=2,
+    first=(Due(model="fraud", number="3", changed=1_760_000_000.5),),
+    kept=tuple((keep, 1, f"version 4 of fraud: {keep}") for keep in Keep),
+    deleted=(Deleted(model="fraud", number="1", at=1_760_000_100.0),),
+    fault="the registry does not answer",
+)
 
 
 def manifest(namespace: str, **spec: Any) -> dict[str, Any]:
@@ -44,7 +55,8 @@ async def test_a_secret_is_read_by_its_name_and_the_answer_stands_in_status(
     secret = {"apiVersion": "v1", "kind": "Secret", "type": "kubernetes.io/basic-auth"}
     named = {"metadata": {"name": "login", "namespace": namespace}, "stringData": {"username": "ann", "password": "pw"}}
     apiserver.kubectl("create", "-f", "-", text=json.dumps(secret | named))
-    apiserver.kubectl("create", "-f", "-", text=json.dumps(manifest(namespace, secretRef={"name": "login"})))
+    asked = manifest(namespace, secretRef={"name": "login"}, retention={})
+    apiserver.kubectl("create", "-f", "-", text=json.dumps(asked))
     cluster, world, clock, fake = KubeCluster(kube_access), World(), SteadyClock(), FakeRegistry()
     opened: list[Login] = []
 
@@ -79,5 +91,12 @@ async def test_a_secret_is_read_by_its_name_and_the_answer_stands_in_status(
     shown = apiserver.kubectl("get", "-n", namespace, "mreg", "team", "--no-headers")
     assert shown.split()[:4] == ["team", URL, "True", Reason.REGISTRY_ANSWERS]
     assert "pw" not in apiserver.kubectl("get", "-n", namespace, "mreg", "team", "-o", "json")
+    registries.retained(f"{namespace}/team", FOUND)
+    await until(lambda: "retention" in (world.get(REGISTRY_KIND, f"{namespace}/team") or {})["status"], 60)
+    told = json.loads(apiserver.kubectl("get", "-n", namespace, "mreg", "team", "-o", "json"))
+    assert told["spec"]["retention"] == {"days": 90, "dryRun": True}
+    # The API server has dropped nothing that its schema does not know.
+    part = render_retention(FOUND, None).model_dump(mode="json", by_alias=True, exclude_none=True)
+    assert told["status"]["retention"] == part
     work.cancel()
     await asyncio.gather(work, return_exceptions=True)

@@ -51,6 +51,20 @@ async def test_who_may_only_read_is_told_to_ask_for_more(faulty: Faulty, writer:
     assert "READ" not in answer.message
 
 
+async def test_who_may_change_and_not_delete_is_told_what_that_takes(faulty: Faulty, writer: MlflowWriter) -> None:
+    """MLflow's basic authentication lets EDIT set an alias or a tag, and MANAGE alone delete one."""
+    faulty.handler = says(403, "Permission denied")
+    answers = (
+        await writer.delete_alias("fraud", "challenger"),
+        await writer.delete_tag("fraud", "7", "state"),
+        await writer.delete_version("fraud", "7"),
+    )
+    for answer in answers:
+        assert isinstance(answer, Unavailable)
+        assert answer.reason == Reason.REGISTRY_FORBIDDEN
+        assert "grant MANAGE on the model" in answer.message
+
+
 async def test_an_alias_that_another_one_sets_in_the_same_moment_is_set_again(
     faulty: Faulty, writer: MlflowWriter
 ) -> None:

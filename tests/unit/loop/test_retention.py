@@ -14,7 +14,7 @@ from tidegate.core.registered import RegisteredModel
 from tidegate.core.retention import Keep, Retained, Terms
 from tidegate.core.values import Unavailable
 from tidegate.errors import ClusterError, NotServed, Unreachable
-from tidegate.loop.retention import FRESH, MOST
+from tidegate.loop.retention import AHEAD, FRESH, MOST
 from tidegate.ports import Page
 
 MODEL = "fraud-detector"
@@ -60,11 +60,16 @@ async def registry() -> FakeRegistry:
 
 @pytest.fixture
 async def subject(registry: FakeRegistry) -> Retaining:
-    """Two archived versions whose time is over, and one that is the newest."""
+    """Two archived versions that nothing needs, as was told an hour ago, and one that is the newest."""
+    return await told(registry, 2)
+
+
+async def told(registry: FakeRegistry, many: int) -> Retaining:
     made = Retaining(name=MODEL, writer=registry.writer, edit=registry)
-    await made.archive(2)
+    await made.archive(many)
     made.deploy()
     made.clock.days = 91
+    assert (await made.look(Terms())).due == many
     return made
 
 
@@ -142,7 +147,11 @@ async def test_where_a_list_fails_nothing_goes(subject: Retaining, registry: Fak
     cluster = Listless(kind, Unreachable("no leader of etcd"), nth)
     subject.cluster = cluster
     subject.deploy()
-    subject.writer = Meddled(registry, 1, lambda: setattr(subject.clock, "passed", FRESH + 1))
+
+    def later() -> None:
+        subject.clock.passed += FRESH + 1
+
+    subject.writer = Meddled(registry, 1, later)
     found = await subject.look(DELETES)
     await untouched(subject, found, "the API server does not list what needs versions: no leader of etcd")
     assert cluster.left <= 0
@@ -235,17 +244,37 @@ async def test_a_model_that_may_not_be_changed_delays_no_other(subject: Retainin
     await other.archive(1)
     registry.change("z-model", "1", at=subject.clock.now() - 91 * 86_400.0)
     other.deploy("z")
+    assert (await subject.look(Terms())).due == 3
     registry.writer.before = refused(Reason.REGISTRY_FORBIDDEN, number="2")
     found = await subject.look(DELETES)
     assert [(one.model, one.number) for one in found.deleted] == [(MODEL, "1"), ("z-model", "1")]
     assert "grant MANAGE" in found.fault
 
 
+async def test_what_nobody_was_told_of_an_hour_ago_stays_until_the_next_look(
+    subject: Retaining, registry: FakeRegistry
+) -> None:
+    registry.add_version(MODEL)
+    registry.set_stage(MODEL, "3", "Archived")
+    registry.change(MODEL, "3", at=subject.clock.now() - 91 * 86_400.0)
+    found = await subject.look(DELETES)
+    assert ([one.number for one in found.deleted], [one.number for one in found.first]) == (["1", "2"], ["3"])
+    subject.clock.passed -= 3600 - AHEAD + 10  # somebody has the operator look again before its time
+    assert (await subject.look(DELETES)).deleted == ()
+    assert [one.number for one in (await subject.look(DELETES)).deleted] == ["3"]
+
+
+async def test_a_look_that_broke_off_makes_nothing_wait_that_was_told_of(
+    subject: Retaining, registry: FakeRegistry
+) -> None:
+    registry.fail(Reason.REGISTRY_UNREACHABLE, "nobody there")
+    assert (await subject.look(DELETES)).fault == "nobody there"
+    registry.fail(None)
+    assert len((await subject.look(DELETES)).deleted) == 2
+
+
 async def test_one_look_deletes_so_many_and_no_more(registry: FakeRegistry) -> None:
-    subject = Retaining(name=MODEL, writer=registry.writer, edit=registry)
-    await subject.archive(MOST + 3)
-    subject.deploy()
-    subject.clock.days = 91
+    subject = await told(registry, MOST + 3)
     found = await subject.look(DELETES)
     assert (len(found.deleted), found.due) == (MOST, 3)
     found = await subject.look(DELETES)
@@ -253,9 +282,6 @@ async def test_one_look_deletes_so_many_and_no_more(registry: FakeRegistry) -> N
 
 
 async def test_a_dry_run_lists_some_and_counts_all(registry: FakeRegistry) -> None:
-    subject = Retaining(name=MODEL, writer=registry.writer, edit=registry)
-    await subject.archive(25)
-    subject.deploy()
-    subject.clock.days = 91
+    subject = await told(registry, 25)
     found = await subject.look(Terms())
     assert (found.due, len(found.first), registry.writer.writes[-1][0]) == (25, 20, "move")
