@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import replace
 from random import Random
 
+from tests.property.gatebooks import TRIALS
 from tests.property.ledger import work
 from tests.property.people import ASKING, PeopledWorld
 from tests.property.world import BrokenInvariantError
@@ -41,6 +42,23 @@ def _gate(word: str) -> Callable[[PeopledWorld, Random], None]:
         calm(world, 3)
 
     return stand
+
+
+def _trial(word: str) -> Callable[[PeopledWorld, Random], None]:
+    """A new version's pod does so when it is asked, and time goes by."""
+
+    def asked(world: PeopledWorld, random: Random) -> None:
+        if random.random() < 0.5:
+            world.points_at(world.newest + 1)
+            if random.random() < 0.5:
+                world.settle()
+        world.trial = word
+        calm(world, 3)
+        if random.random() < 0.3:
+            world.wait(random.choice(WAITS))
+            world.settle()
+
+    return asked
 
 
 def _annotated(action: str) -> Callable[[PeopledWorld, Random], None]:
@@ -163,6 +181,7 @@ EVENTS: dict[str, Callable[[PeopledWorld, Random], None]] = {
     "taken": _toggle("taken_by", on="ml/older", off=None),
     "refused": _toggle("refusal", on="no such listener", off=None),
     **{f"gate {word}": _gate(word) for word in ("open", "pending", "unknown", "unasked", "shut")},
+    **{f"trial {word}": _trial(word) for word in TRIALS},
     **{f"evidence {verdict}": _says(verdict) for verdict in VERDICTS},
     **{action: _annotated(action) for action in ("abort", "promote", "retry")},
     "alert": lambda w, r: w.alert(r.choice((0.0, 3.0, 30.0))),

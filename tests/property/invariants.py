@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from tests.property.case import Case
-from tests.property.gatebooks import newest, refused_rightly, shut, went_on
+from tests.property.gatebooks import failed, newest, refused_rightly, shut, unanswered, went_on
 from tests.property.ledger import Ledger, named, weight_of, work
 
 from tidegate.core.decision import Decision
@@ -152,7 +152,10 @@ def causes(c: Case) -> set[str]:
     more = any(count > c.ledger.restarts.get(pod, 0) for pod, count in facts.restarts.items())
     if rollout.weight > 0 and c.alarming():
         found.add("rejects")
-    if not (c.ledger.had_weight or c.direct(rollout)) and shut(c.plan, c.seen, rollout.canary.version, c.before.stable):
+    at_gates = not (c.ledger.had_weight or c.direct(rollout))
+    if at_gates and shut(c.plan, c.seen, rollout.canary.version, c.before.stable):
+        found.add("rejects")
+    if at_gates and failed(c.seen, rollout):
         found.add("rejects")
     if breached or revoked or c.asked("abort") or (c.ledger.had_weight and more):
         found.add("rejects")
@@ -162,7 +165,8 @@ def causes(c: Case) -> set[str]:
     spent = rollout.deadline.elapsed(c.seen.now)
     if c.before.stable is not None and spent >= c.plan.deadline:
         found.add("parks")
-    if rollout.canary_since is None and spent >= c.plan.progress_deadline and facts.lasting < _first_pods(c, rollout):
+    unready = facts.lasting < _first_pods(c, rollout) or (at_gates and unanswered(c.seen, rollout))
+    if rollout.canary_since is None and spent >= c.plan.progress_deadline and unready:
         found.add("parks")
     return found
 

@@ -8,11 +8,12 @@ from tests.property.world import Decide
 from tidegate.core import advance, alerts, approvals, begin, causes, decide, entry, revert
 from tidegate.core.decide import RULES, Rule
 from tidegate.core.decision import Decision, Situation
-from tidegate.core.gates import VersionDetails
+from tidegate.core.gates import Outcome, VersionDetails
 from tidegate.core.observed import Alerts, Judgement, Observed
 from tidegate.core.plan import Plan
 from tidegate.core.reasons import Reason
 from tidegate.core.record import Alert, Leaving, Rollout, Stopwatch, Verdict
+from tidegate.core.trials import Tried
 from tidegate.core.values import Unavailable
 
 
@@ -279,6 +280,32 @@ def _seeing_gates_open(where: Callable[[VersionDetails | Unavailable | None], bo
     return _seeing(open_)
 
 
+def _tried_as(change: Callable[[Tried], Tried], where: Callable[[Observed], bool] = lambda _: True) -> Decide:
+    """Takes what came of requests of our own for something else."""
+
+    def other(seen: Observed) -> Observed:
+        return replace(seen, tried=change(seen.tried)) if seen.tried is not None and where(seen) else seen
+
+    return _seeing(other)
+
+
+def _answered(*outcomes: Outcome) -> Callable[[Tried], Tried]:
+    """Those outcomes are taken for passed ones."""
+
+    def change(tried: Tried) -> Tried:
+        found = tuple(replace(f, outcome=Outcome.PASSED) if f.outcome in outcomes else f for f in tried.findings)
+        return replace(tried, findings=found)
+
+    return change
+
+
+def _of_this_attempt(seen: Observed) -> Observed:
+    rollout, tried = seen.record.rollout, seen.tried
+    if rollout is None or tried is None:
+        return seen
+    return replace(seen, tried=replace(tried, trial=replace(tried.trial, attempt=rollout.attempt)))
+
+
 MUTANTS: dict[str, Decide] = {
     "advances on no data": _unless(advance.in_favour, lambda s: isinstance(s.seen.evidence, Unavailable)),
     "advances on stale data": _taken_as(fresh=True),
@@ -343,6 +370,15 @@ MUTANTS: dict[str, Decide] = {
     "is blind to gates that are shut": _with(entry.barred, None),
     "does not reject at its gates": _without_cause(causes.refused),
     "looks at its gates once": _with(entry.kept_out, None),
+    "gives weight untried": _with(entry.untried, None),
+    "takes a failure to answer for an answer": _tried_as(_answered(Outcome.FAILED)),
+    "takes silence for an answer": _tried_as(_answered(Outcome.WAITING)),
+    "serves a first version that never answered": _tried_as(
+        _answered(Outcome.WAITING, Outcome.FAILED), lambda seen: seen.record.stable is None
+    ),
+    "takes an earlier attempt's answer for this one's": _seeing(_of_this_attempt),
+    "takes requests of ours for evidence": _seeing(lambda seen: replace(seen, counted=True)),
+    "waits for ever for a silent pod": _tried_as(lambda tried: replace(tried, unanswered=None)),
     "retires at once": _after(_retires_at_once),
     "retires undrained": _after(_undrained),
     "sleeps through its deadlines": _after(_sleeper),

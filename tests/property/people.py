@@ -94,7 +94,7 @@ class PeopledWorld(World):
     def healed(self) -> None:
         self.down = self.registry_down = self.conflict = self.full = self.denied = False
         self.refusal = self.taken_by = None
-        self.evidence, self.actions, self.gate = "good", {}, "open"
+        self.evidence, self.actions, self.gate, self.trial = "good", {}, "open", "answers"
         self.agreeable = True
         self.plan = replace(self.plan, paused=False)
         self.settle()  # a route that is made anew: nobody is told of alerts while there is none
@@ -104,7 +104,7 @@ class PeopledWorld(World):
         """What broke works again; people's wishes stay."""
         self.registry_down = self.down = self.full = self.denied = False
         self.refusal = self.taken_by = None
-        self.evidence, self.gate = "good", "open"
+        self.evidence, self.gate, self.trial = "good", "open", "answers"
         self.resolve()
 
     def good_moment(self, longest: float = 130.0) -> None:

@@ -7,7 +7,7 @@ It carries decisions out as the loop does and keeps its own books of what happen
 from collections.abc import Callable
 from dataclasses import replace
 
-from tests.property.gatebooks import GATES, told_of
+from tests.property.gatebooks import GATES, told_of, tried_of
 from tests.property.invariants import violations
 from tests.property.ledger import Ledger, named
 from tests.property.standing import Live, Pods
@@ -57,6 +57,7 @@ class World:
         self.words: dict[str, tuple[Approval, ...]] = {}
         self.preset = make.PRESET
         self.gate = "open"
+        self.trial = "answers"
         self.conflict = False
         self.denied = False
         self.diversions: dict[str, Diversion] = {}
@@ -127,6 +128,8 @@ class World:
             alerts=self.told,
             approvals=dict(self.words),
             details=told_of(self.gate, [make.version(self.wanted), *canary], self.now),
+            tried=tried_of(self.trial, record.rollout),
+            counted=self.trial != "uncounted",
         )
 
     def _condemned(self, record: Record) -> Verdict | None:
