@@ -136,3 +136,15 @@ servings = _some(
     template=st.sampled_from([CUSTOM["template"], CUSTOM["template"], {}, {"spec": {}}, {"spec": {"containers": []}}]),
     resources=_some(limits=st.dictionaries(_mostly("cpu a/b a.b/c_d", "a//b -a a%b"), _quantities, max_size=2)),
 )
+gates = _some(
+    smoke=_some(timeout=_durations, malformed=st.booleans()),
+    throughput=_some(
+        min=st.sampled_from([1, 50, 300, 0, 301]),
+        duration=_durations,
+        concurrency=st.sampled_from([1, 32, 0, 33]),
+    ),
+    request=_some(
+        path=_mostly("/ /invocations /v1/completions?a=b /%2F", "a http://a/b"),
+        body=st.dictionaries(st.sampled_from(["inputs", "a b", ""]), st.sampled_from([1, 1.5, "x", [], {"a": [True]}])),
+    ),
+)

@@ -35,6 +35,7 @@ def _faults(body: dict[str, Any]) -> str:
         pytest.param("rollout", strategies.rollouts, id="rollout"),
         pytest.param("guards", strategies.guards, id="guards"),
         pytest.param("evidence", strategies.evidences, id="evidence"),
+        pytest.param("gates", strategies.gates, id="gates"),
     ],
 )
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
