@@ -3,17 +3,20 @@
 from collections.abc import AsyncIterator, Callable
 
 import pytest
+from tests.fakes.audit import FakeTrail
 from tests.fakes.cluster import FakeCluster
 from tests.fakes.registry import FakeRegistry, FakeWriter
 from tests.fixtures.retention import DELETES, Retaining
 
 from tidegate.adapters.clock import SteadyClock
+from tidegate.core.audit import AuditEvent
 from tidegate.core.labels import KIND, RECORD
 from tidegate.core.reasons import Reason
 from tidegate.core.registered import RegisteredModel
 from tidegate.core.retention import Keep, Retained, Terms
 from tidegate.core.values import Unavailable
 from tidegate.errors import ClusterError, NotServed, Unreachable
+from tidegate.loop.census import take
 from tidegate.loop.retention import AHEAD, FRESH, MOST
 from tidegate.ports import Page
 
@@ -185,6 +188,24 @@ async def test_what_the_audit_trail_does_not_have_stays(subject: Retaining) -> N
     await untouched(subject, await subject.look(DELETES), "audit trail")
     subject.trail.full = False
     assert len((await subject.look(DELETES)).deleted) == 2
+
+
+async def test_a_lease_that_ends_while_the_trail_is_written_ends_the_look(subject: Retaining) -> None:
+    class Slow(FakeTrail):
+        def append(self, event: AuditEvent) -> None:
+            super().append(event)
+            subject.fence.hold(None)
+
+    trail = Slow()
+    subject.trail.append = trail.append  # type: ignore[method-assign]  # a disk that takes longer than the lease
+    await untouched(subject, await subject.look(DELETES), "lease")
+    assert [event.outcome for event in trail.events] == ["begun"]
+
+
+async def test_an_operator_of_some_namespaces_lists_those_alone(subject: Retaining) -> None:
+    found = await take(subject.cluster, ("ml", "eu"), subject.clock.now())
+    assert [ref.key for ref in found.models(None)[MODEL]] == ["ml/fraud"]
+    assert dict((await take(subject.cluster, ("eu",), subject.clock.now())).models(None)) == {}
 
 
 async def test_whoever_asks_for_something_else_meanwhile_is_heard(subject: Retaining) -> None:
