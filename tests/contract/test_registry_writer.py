@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import pytest
+from tests.contract.rivals import Rival
 from tests.fakes.registry import FakeRegistry
 from tests.fixtures.mlflow import MlflowServer, RegistryEditor
 
@@ -207,6 +208,23 @@ async def test_a_promotion_by_stages_leaves_one_version_in_production(subject: S
     stages = (Pointer(kind=PointerKind.STAGE, value=value) for value in ("Production", "Staging"))
     model = await carried_out(subject, name, *stages)
     assert {version.number: version.stage for version in model.versions} == {"1": "Archived", "2": "Production"}
+
+
+async def test_two_operators_that_promote_one_model_at_once_leave_one_version_in_production(
+    subject: Subject, name: str
+) -> None:
+    subject.edit.add_version(name)
+    for number, stage in (("1", "Production"), ("2", "Staging"), ("3", "Staging")):
+        subject.edit.set_stage(name, number, stage)
+    rivals = {number: Rival(subject.writer, name, number) for number in ("2", "3")}
+    for _ in range(20):
+        await asyncio.gather(*(rival.worker.once() for rival in rivals.values()))
+        if {rival.phase for rival in rivals.values()} <= {"Done", "Failed"}:
+            break
+    assert {rival.phase for rival in rivals.values()} <= {"Done", "Failed"}
+    (winner,) = (await subject.read(name)).within("Production")
+    assert rivals[winner].phase == "Done"
+    assert await subject.stages(name) == dict.fromkeys(("1", "2", "3"), "Archived") | {winner: "Production"}
 
 
 async def test_tags_that_were_written_are_remembered(subject: Subject, name: str) -> None:
