@@ -103,10 +103,17 @@ class Receiver(ThreadingHTTPServer):
         self.taken: list[tuple[str, Any]] = []
         super().__init__(("127.0.0.1", 0), _Taking)
 
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+    def acts(self) -> list[dict[str, Any]]:
+        """The audit events."""
+        return [body for path, body in self.taken if path == "/audit"]
+
     def addresses(self) -> dict[str, str]:
         """The Secret that the chart's value names."""
-        url = f"http://127.0.0.1:{self.server_port}"
-        return {"CLOUDEVENTS_URL": f"{url}/events", "SLACK_URL": f"{url}/services/T0/B0/hush"}
+        return {"CLOUDEVENTS_URL": f"{self.url}/events", "SLACK_URL": f"{self.url}/services/T0/B0/hush"}
 
     def events(self) -> list[tuple[str, str]]:
         bodies = [body for path, body in self.taken if path == "/events"]
@@ -234,7 +241,8 @@ def test_a_version_and_its_successor_are_brought_up_under_the_charts_rights_and_
 ) -> None:
     namespace = f"rights-{'namespaced' if scoped else 'all'}"
     values = {"registry.uri": registry.url, "registry.interval": 0.5, "namespaces": [namespace] if scoped else []}
-    items = helm.render({**values, "notifications.existingSecret": "receivers", "notifications.cluster": "it"})
+    values |= {"audit.webhook.url": f"{receiver.url}/audit", "notifications.cluster": "it"}
+    items = helm.render({**values, "notifications.existingSecret": "receivers"})
     people, model = RegistryEditor(registry), f"{MODEL}-{namespace}"
     people.register(model)
     people.set_alias(model, "champion", people.add_version(model))
@@ -249,6 +257,8 @@ def test_a_version_and_its_successor_are_brought_up_under_the_charts_rights_and_
         replace_version(people, model, team, log)
         seen = team.get("modeldeployment", MODEL)["status"]["observedGeneration"]
         reasons = {event["reason"] for event in team.get("events.events.k8s.io")}
+        wait_until(lambda: len(receiver.acts()) == 3, "every act at the audit trail's webhook", log)
+        wait_until(lambda: team.get("modeldeployment", MODEL)["status"]["posted"] == 3, "status that says so", log)
     assert seen == 1
     assert "Superseded" in reasons
     assert receiver.events() == [("started", "1"), ("reverted", "1"), ("started", "2")]
@@ -262,4 +272,5 @@ def test_a_version_and_its_successor_are_brought_up_under_the_charts_rights_and_
     assert "Superseded" in {line["reason"] for line in lines}
     acts = [(line["act"], line["version"], line["sequence"]) for line in audited(log)]
     assert acts == [("started", "1", 1), ("reverted", "1", 2), ("started", "2", 3)]
+    assert [act["id"] for act in receiver.acts()] == [line["id"] for line in audited(log)]
     assert {line["decision"] for line in audited(log)} <= {line["decision"] for line in lines}

@@ -208,6 +208,9 @@ TROUBLE: Mapping[str, tuple[Mapping[str, str], Mapping[str, str]]] = {
     "TidegatePartFails": ({'tidegate_part_failures_total{job="t",part="tags"}': "0+1x40"},
                           {"job": "t", "part": "tags"}),
     "TidegatePassesFail": ({'tidegate_reconciles_total{job="t",outcome="error"}': "0+5x40"}, {"job": "t"}),
+    "TidegateAuditBehind": ({'tidegate_audit_behind{job="t"}': "1x40"}, {"job": "t"}),
+    "TidegateAuditGap": ({'tidegate_audit_posts_total{job="t",result="lost"}': "0+1x40",
+                          'tidegate_audit_events_total{job="t",result="lost"}': "0x40"}, {"job": "t"}),
     "TidegateQueueGrows": ({'tidegate_queue_depth{job="t"}': "90x40"}, {"job": "t"}),
 }  # fmt: skip
 #: An operator in order: nothing of it raises anything.
@@ -222,6 +225,11 @@ HEALTHY = {
     'tidegate_alert_requests_total{job="t",form="alertmanager",code="200"}': "0+9x40",
     'tidegate_reconciles_total{job="t",outcome="done"}': "0+100x40",
     'tidegate_reconciles_total{job="t",outcome="conflict"}': "0+10x40",
+    'tidegate_audit_behind{job="t"}': "9 9 0 3 0x36",
+    'tidegate_audit_events_total{job="t",result="written"}': "0+9x40",
+    'tidegate_audit_events_total{job="t",result="lost"}': "0x40",
+    'tidegate_audit_posts_total{job="t",result="lost"}': "0x40",
+    'tidegate_audit_posts_total{job="t",result="delivered"}': "0+9x40",
     'tidegate_queue_depth{job="t"}': "90 90 0x38",
 }
 
