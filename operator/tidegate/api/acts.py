@@ -14,6 +14,7 @@ from tidegate.core.promotion import Standing
 from tidegate.core.requests import Asked
 from tidegate.core.retraining import Handing
 
+_KNOWN = frozenset(Act)
 _Word = Annotated[str, Field(max_length=128)]
 
 
@@ -88,7 +89,7 @@ def asked_of(body: Mapping[str, Any]) -> Asked:
 
 
 def entries_of(body: Mapping[str, Any]) -> tuple[Entry, ...]:
-    """The journal of an object's status, oldest first."""
+    """The journal of an object's status, oldest first, without acts that only a later version knows."""
     asked = asked_of(body)
     return tuple(
         Entry(
@@ -106,6 +107,7 @@ def entries_of(body: Mapping[str, Any]) -> tuple[Entry, ...]:
             outcome=told.get("outcome", "done"),
         )
         for told in (body.get("status") or {}).get("acts") or ()
+        if told["act"] in _KNOWN
     )
 
 

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from tidegate.api.acts import entries_of
 from tidegate.api.approval import approved_object, step_words
 from tidegate.api.promotion import PromotionStatus, policy_of, registry_of, render_promotion, request_of, vote_of
 from tidegate.core.promotion import VOTES, Outcome, Path, Policy, Request, Stage, Standing, Vote
@@ -95,6 +96,20 @@ def test_words_on_steps_are_told_by_attempt_and_others_say_nothing() -> None:
     refused = Approval(weight=100, granted=False, approver="bob", name="o", at=NOW)
     assert step_words(bodies) == {"7/2": (yes, refused)}
     assert [approved_object(one) for one in bodies[:3]] == ["fraud", None, None]
+
+
+def test_what_a_status_keeps_of_the_acts_is_read_back_and_what_a_later_version_wrote_is_left_out() -> None:
+    outcome = Outcome(standing=Standing.REFUSED, reason=Reason.PATH_NOT_ALLOWED, message="m" * 2000)
+    votes = [Vote(approver="bob", granted=True, name="bob-yes", at=NOW)]
+    shown = render_promotion(asked(), outcome, votes, begun=None, now=NOW + 1)
+    later = {**shown["acts"][0], "number": 4, "act": "teleported"}
+    read = entries_of(asked() | {"status": {**shown, "acts": [*shown["acts"], later]}})
+    assert [(entry.number, entry.act.value, entry.at) for entry in read] == [
+        (1, "requested", NOW),
+        (2, "approved", NOW),
+        (3, "refused", NOW + 1),
+    ]
+    assert (read[1].message, read[1].target, read[2].reason) == ("bob-yes", "Production", "PathNotAllowed")
 
 
 @pytest.mark.parametrize("standing", Standing)
