@@ -7,6 +7,7 @@ from pydantic import Field
 
 from tidegate.api.rules import Rule, Text, Unique, Wire
 from tidegate.api.scalars import Duration, Number, between
+from tidegate.core.gates import INVOCATIONS
 from tidegate.core.semver import RANGE
 
 _TAG = r"^[a-zA-Z0-9_./ :-]+$"
@@ -116,9 +117,9 @@ class Smoke(Wire):
     timeout: Annotated[Duration, between("10ms", "1m")] = "2s"
     """How long the answer to the request may take. One that is no 2xx, or comes later, three times in a row, rejects
     the version."""
-    malformed: bool = True
+    malformed: bool | None = None
     """Whether a body that is no JSON must be answered with a 4xx. Anything else, three times in a row, rejects the
-    version."""
+    version. Absent: true, but for runtime mlserver, whose /invocations answers 500 to what it can't parse."""
 
 
 class Throughput(Wire):
@@ -171,6 +172,11 @@ class Gates(Wire):
     request: Request | None = None
     """What smoke and throughput send; absent: the input example that MLflow saved with the version, to /invocations. A
     version without one is rejected. Runtimes kserve, triton and vllm need path and body here."""
+
+    @property
+    def at_invocations(self) -> bool:
+        """Whether requests go where MLflow's protocol takes them."""
+        return self.request is None or self.request.path in {None, INVOCATIONS}
 
     @property
     def sends_its_own(self) -> bool:

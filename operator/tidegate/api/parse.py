@@ -84,7 +84,7 @@ def _plan(metadata: Metadata, spec: Spec) -> Plan:
         queries=tuple(_query(query, spec.guards) for query in spec.guards.queries or ()),
         alerts=_alerts(spec.guards),
         revoke_reverts=spec.rollout.on_revoke == "Revert",
-        gates=_gates(spec.gates),
+        gates=_gates(spec.gates, Runtime(spec.serving.runtime)),
         paused=spec.paused,
         deleting=metadata.deletion_timestamp is not None,
     )
@@ -184,7 +184,7 @@ def _sources(spec: Spec) -> tuple[str, ...]:
     return (*(["pods"] if spec.evidence.pods else []), *asked)
 
 
-def _gates(asked: wire_gates.Gates) -> Gates:
+def _gates(asked: wire_gates.Gates, runtime: Runtime) -> Gates:
     tags: dict[str, str | None] = dict.fromkeys(asked.tags_present or ())
     return Gates(
         tags=tuple(sorted((tags | (asked.tags or {})).items())),
@@ -197,13 +197,19 @@ def _gates(asked: wire_gates.Gates) -> Gates:
         else None,
         signature=SignaturePolicy(asked.signature),
         max_size=wire_gates.size(asked.max_size) if asked.max_size is not None else None,
-        smoke=SmokeGate(limit=seconds(asked.smoke.timeout), malformed=asked.smoke.malformed) if asked.smoke else None,
+        smoke=_smoke(asked.smoke, lax=runtime is Runtime.MLSERVER and asked.at_invocations) if asked.smoke else None,
         throughput=ThroughputGate(least=load.min, seconds=seconds(load.duration), concurrency=load.concurrency)
         if (load := asked.throughput) is not None
         else None,
         path=(asked.request.path if asked.request else None) or INVOCATIONS,
         body=json.dumps(asked.request.body) if asked.request and asked.request.body is not None else None,
     )
+
+
+def _smoke(asked: wire_gates.Smoke, *, lax: bool) -> SmokeGate:
+    """The smoke gate; a `lax` server does not tell a malformed request from a fault of its own."""
+    malformed = not lax if asked.malformed is None else asked.malformed
+    return SmokeGate(limit=seconds(asked.timeout), malformed=malformed)
 
 
 def _number(text: str | None) -> float | None:

@@ -13,6 +13,7 @@ from tidegate.api.rollout import Rollout
 from tidegate.api.rules import Rule, Text, Wire
 from tidegate.api.scalars import ObjectName, seconds
 from tidegate.api.serving import NO_EXAMPLE, Serving
+from tidegate.core.gates import INVOCATIONS
 from tidegate.core.guards import Kind
 from tidegate.core.pages import PAGES
 from tidegate.core.plan import Runtime
@@ -280,6 +281,20 @@ class Spec(Wire):
             message=f"runtimes {', '.join(NO_EXAMPLE)} don't take MLflow's input example: smoke and throughput need "
             "path and body here",
             field="gates.request",
+        ),
+        Rule(
+            cel="self.serving.runtime != 'mlserver' || !has(self.gates.smoke) || !has(self.gates.smoke.malformed) || "
+            "!self.gates.smoke.malformed || (has(self.gates.request) && has(self.gates.request.path) && "
+            f"self.gates.request.path != '{INVOCATIONS}')",
+            holds=lambda spec: (
+                spec.serving.runtime != "mlserver"
+                or spec.gates.smoke is None
+                or not spec.gates.smoke.malformed
+                or not spec.gates.at_invocations
+            ),
+            message=f"MLServer answers 500 to whatever its {INVOCATIONS} can't parse, so that no version would pass: "
+            "leave it out, or ask another path in spec.gates.request",
+            field="gates.smoke.malformed",
         ),
         *(_shown(runtime, page.top) for runtime, page in PAGES.items() if page.top < _LONGEST),
     )

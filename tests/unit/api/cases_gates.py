@@ -52,6 +52,20 @@ RIGHT_GATES = (
         right(f"smoke requests to {runtime}", _foreign(runtime, path="/v2/models/m/infer", body={"inputs": []}))
         for runtime in ("kserve", "triton", "vllm")
     ),
+    right(
+        "no nonsense for mlserver",
+        {
+            "serving": {"runtime": "mlserver"},
+            "gates": {"smoke": {"malformed": False}},
+        },
+    ),
+    right(
+        "nonsense for another path of mlserver's",
+        {
+            "serving": {"runtime": "mlserver"},
+            "gates": {"smoke": {"malformed": True}, "request": {"path": "/v2/models/m/infer", "body": {"inputs": []}}},
+        },
+    ),
     right("a request to mlserver by its default", {"serving": {"runtime": "mlserver"}, "gates": {"smoke": {}}}),
 )
 GATES = (
@@ -70,6 +84,22 @@ GATES = (
     *(
         wrong(f"mlflow's example for {runtime}", "spec.gates.request", _foreign(runtime, path="/v2/models/m/infer"))
         for runtime in ("kserve", "triton", "vllm")
+    ),
+    wrong(
+        "nonsense for mlserver, which answers 500",
+        "spec.gates.smoke.malformed",
+        {
+            "serving": {"runtime": "mlserver"},
+            "gates": {"smoke": {"malformed": True}},
+        },
+    ),
+    wrong(
+        "nonsense for mlserver at the path that it has anyway",
+        "spec.gates.smoke.malformed",
+        {
+            "serving": {"runtime": "mlserver"},
+            "gates": {"smoke": {"malformed": True}, "request": {"path": "/invocations"}},
+        },
     ),
     wrong("a load on vllm without a path", "spec.gates.request", _foreign("vllm", body={"prompt": "Hello"})),
     wrong("an unknown gate", "spec.gates.approval", _gates(approval=True)),
