@@ -122,6 +122,27 @@ def test_an_approver_who_is_the_requester_is_refused_and_another_is_not(governed
     assert (done.returncode, done.stderr) == (0, "")
 
 
+def test_a_decided_object_with_everything_that_it_can_have_is_still_told_of(governed: LightCluster) -> None:
+    """The API server gives up on a rule that costs too much: it must not be this one."""
+    asked(governed, "full", "ann")
+    time = "2026-11-21T20:00:00Z"
+    word = {"approver": "a" * 384, "granted": True, "name": "n" * 253, "time": time}
+    act = {"time": time, "act": "approved", "actor": "a" * 400, "message": "m" * 200, "reason": "r" * 128}
+    status = {
+        "phase": "Done",
+        "message": "m" * 1024,
+        "approvals": [word] * 32,
+        "acts": [{**act, "number": number} for number in range(1, 25)],
+        "decided": time,
+    }
+    where = ("-n", TEAM, "patch", "mprom", "full", "--subresource=status", "--type=merge", "-p")
+    for change in (status, {"audited": 24}, {"posted": 24}):
+        done = kubectl(governed, *where, json.dumps({"status": change}))
+        assert done.returncode == 0, done.stderr
+    shorter = [{**act, "number": number} for number in range(1, 24)]
+    assert "was decided" in kubectl(governed, *where, json.dumps({"status": {"acts": shorter}})).stderr
+
+
 @pytest.mark.parametrize("name", ["Team A", "", "a/b", "x" * 254])
 def test_a_registry_that_can_be_none_is_refused_with_its_field(governed: LightCluster, name: str) -> None:
     body = json.loads(request("registry", "ann"))

@@ -98,6 +98,27 @@ def test_acts_are_there_for_people_and_programs(place: Place) -> None:
     assert line.split() == ["3", "2025-10-09T08:53:20Z", "step", "7", "5%", "25%", "tidegate", "done", "-", "-"]
 
 
+def test_acts_on_a_promotion_are_there_for_people_and_programs(place: Place) -> None:
+    spec = {"requestedBy": "ann", "model": "m", "version": "7", "from": "Staging", "to": "Production"}
+    meta = {"name": place.name, "namespace": place.team.namespace}
+    body = {"apiVersion": "tidegate.dev/v1alpha1", "kind": "ModelPromotion", "metadata": meta, "spec": spec}
+    place.team.cluster.kubectl("create", "-f", "-", text=json.dumps(body))
+    act = {"number": 1, "time": "2026-11-21T20:00:00Z", "act": "requested", "actor": "user:ann"}
+    patch = json.dumps({"status": {"acts": [act, {**act, "number": 2, "act": "approved", "actor": "user:bob"}]}})
+    where = ("-n", place.team.namespace, "patch", "mprom", place.name, "--subresource=status", "--type=merge")
+    place.team.cluster.kubectl(*where, "-p", patch)
+    newest, first = place.viewer.json("history", place.name, "--promotion")
+    assert (newest["sequence"], newest["act"], newest["actor"], newest["to"]) == (
+        2,
+        "approved",
+        "user:bob",
+        "Production",
+    )
+    assert (first["act"], first["outcome"]) == ("requested", "done")
+    line = place.viewer.run("history", place.name, "--promotion").stdout.splitlines()[1].split()
+    assert line[:7] == ["2", "2026-11-21T20:00:00Z", "approved", "7", "Staging", "Production", "user:bob"]
+
+
 @pytest.mark.parametrize("flag", ["--promotion", "--retraining"])
 def test_acts_of_what_was_asked_for_are_those_of_another_kind(place: Place, flag: str) -> None:
     done = place.viewer.run("history", "nobody-asked", flag)
