@@ -160,6 +160,7 @@ async def test_what_is_no_answer_is_told_in_the_servers_words(
 
 
 async def test_one_that_hangs_is_given_up_and_late(world: World) -> None:
+    await world.post()  # the connection is there: what takes long is the answer
     world.pod.mood = "hanging"
     reply = await world.post(seconds=0.3)
     assert isinstance(reply, NoReply), reply

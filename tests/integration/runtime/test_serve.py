@@ -1,6 +1,5 @@
 """The model server as a process: when it is ready, what it counts, and how it gives up."""
 
-import asyncio
 import json
 import socket
 import threading
@@ -15,12 +14,7 @@ from tests.integration.runtime.modeldirs import copied, save_script, save_wine, 
 from tests.integration.runtime.processes import REVISION, ModelServer, model_server, until
 from tests.unit.runtime.scrape import Scrape
 
-from tidegate.adapters.clock import SteadyClock
 from tidegate.adapters.model_file import parsed
-from tidegate.adapters.models import HttpModelClient
-from tidegate.core.gates import INVOCATIONS, Outcome, SmokeGate, ThroughputGate
-from tidegate.core.trials import Trial, Tried
-from tidegate.loop.trials import TrialWatch
 
 
 @pytest.fixture(scope="module")
@@ -53,43 +47,14 @@ def counts(server: ModelServer) -> dict[str, float]:
 def test_a_real_classifier_answers_as_mlflow_does(wine_dir: Path, tmp_path: Path) -> None:
     with model_server(tmp_path, wine_dir) as server:
         server.wait_ready()
-        body = (wine_dir / "serving_input_example.json").read_bytes()
+        saved = parsed(yaml.safe_load((wine_dir / "MLmodel").read_text())).example
+        assert saved is not None
+        body = (wine_dir / saved).read_bytes()
         reply = httpx.post(f"{server.url}/invocations", content=body, headers={"content-type": "application/json"})
         assert (reply.status_code, reply.json()) == (200, {"predictions": [0, 0, 0]})
         assert reply.headers["x-tidegate-revision"] == REVISION
         assert scrape(server).value("tidegate_runtime_info", revision=REVISION, version="7") == 1
         assert scrape(server).value("tidegate_runtime_prediction_count") == len(wine_rows(3))
-
-
-def test_a_real_classifier_passes_the_gates_by_the_example_that_mlflow_saved_with_it(
-    wine_dir: Path, tmp_path: Path
-) -> None:
-    saved = parsed(yaml.safe_load((wine_dir / "MLmodel").read_text())).example
-    assert saved is not None
-    gates = {"smoke": SmokeGate(limit=60.0), "throughput": ThroughputGate(least=1, seconds=30.0, concurrency=2)}
-    body = (wine_dir / saved).read_text()
-
-    async def tried(url: str) -> Tried:
-        client, told = HttpModelClient(), asyncio.Event()
-        watch = TrialWatch(client, SteadyClock(), on_change=lambda _: told.set())
-        trial = Trial(revision=REVISION, attempt=1, path=INVOCATIONS, body=body, **gates)
-        watch.follow("ml/wine", trial, lambda: [url])
-        while (said := watch.tried("ml/wine")) is None or not said.over:
-            told.clear()
-            await told.wait()
-        await watch.close()
-        await client.close()
-        return said
-
-    with model_server(tmp_path, wine_dir) as server:
-        server.wait_ready()
-        found = asyncio.run(tried(server.url)).findings
-        assert [(f.gate, f.outcome) for f in found] == [
-            ("smoke", Outcome.PASSED),
-            ("smoke.malformed", Outcome.PASSED),
-            ("throughput", Outcome.PASSED),
-        ], found
-        assert counts(server) == {"started": 32, "2xx": 31, "4xx": 1, "5xx": 0}
 
 
 def test_it_listens_and_lives_before_the_model_is_loaded(gated_dir: Path, tmp_path: Path) -> None:
