@@ -216,7 +216,8 @@ class Kubelet:
     async def _listed(self) -> None:
         services = {body["metadata"]["name"]: body for body in await self._hands.all("Service")}
         pods = await self._hands.all("Pod")
-        self.versions = {p["metadata"]["uid"]: version_of(p["metadata"]["labels"][REVISION]) for p in pods}
+        # Those that are gone stay known: they are asked until what is ready below says otherwise.
+        self.versions |= {p["metadata"]["uid"]: version_of(p["metadata"]["labels"][REVISION]) for p in pods}
         there = {body["metadata"]["name"]: body for body in await self._hands.all("EndpointSlice")}
         ready: dict[str, list[str]] = {}
         for name, service in services.items():

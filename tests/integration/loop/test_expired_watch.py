@@ -39,8 +39,10 @@ async def watched(relay: Relay, kube_access: Access, namespace: str) -> AsyncIte
     made = Watching(kube_access, namespace, relay.url)
     await made.open()
     yield made
-    await made.close()
-    await asyncio.to_thread(relay.stop)
+    try:
+        await made.close()
+    finally:
+        await asyncio.to_thread(relay.stop)
 
 
 async def test_what_a_watch_missed_that_expired_is_listed_and_acted_upon_also_what_is_not_there_any_more(
