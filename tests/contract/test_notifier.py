@@ -47,14 +47,6 @@ class Outside(Protocol):
     def release(self) -> None: ...
 
 
-@pytest.fixture
-async def receiver() -> AsyncIterator[Receiver]:
-    made = Receiver()
-    await made.start()
-    yield made
-    await made.stop()
-
-
 @pytest.fixture(params=["fake", "cloudevents", "slack"])
 async def pair(request: pytest.FixtureRequest, receiver: Receiver) -> AsyncIterator[tuple[Notifier, Outside]]:
     if request.param == "fake":

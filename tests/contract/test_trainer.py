@@ -30,14 +30,6 @@ class Outside(Protocol):
     mood: str
 
 
-@pytest.fixture
-async def receiver() -> AsyncIterator[Receiver]:
-    made = Receiver()
-    await made.start()
-    yield made
-    await made.stop()
-
-
 @pytest.fixture(params=["fake", "cloudevents"])
 async def pair(request: pytest.FixtureRequest, receiver: Receiver) -> AsyncIterator[tuple[Trainer, Outside]]:
     if request.param == "fake":
