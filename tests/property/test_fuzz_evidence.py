@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.fakes.evidence import FakeEvidence
 from tests.fakes.prometheus import FakePrometheus
-from tests.integration.loop.stage import LoopClock
+from tests.fixtures.loopclock import LoopClock
 from tests.integration.loop.virtual import VirtualLoop
 from tests.property.damage import JUNK, bent, broken, fuzzed
 

@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.fakes.models import FakeModels
-from tests.integration.loop.stage import EPOCH, HOLD, FakeStage
+from tests.fixtures.loopclock import EPOCH
+from tests.integration.loop.stage import HOLD, FakeStage
 from tests.integration.loop.virtual import VirtualLoop
 from tests.property.damage import JUNK, bent, broken, fuzzed
 

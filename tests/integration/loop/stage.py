@@ -13,6 +13,7 @@ from tests.fakes.models import FakeModels, FakeServer
 from tests.fakes.notifier import FakeNotifier
 from tests.fakes.prometheus import FakePrometheus
 from tests.fakes.registry import FakeRegistry
+from tests.fixtures.loopclock import LoopClock
 from tests.integration.loop.actors import Gateway, Kubelet, Traffic, version_of
 from tests.integration.loop.books import Books
 from tests.integration.loop.hands import FakeHands, Hands
@@ -26,20 +27,9 @@ from tidegate.ports import Cluster, Login, Logs, Manifest, Registry, RegistryWri
 from tidegate.settings import RetrainSettings, Settings
 from tidegate.wiring import Operator
 
-EPOCH = 1_760_000_000.0
 MODEL = "fraud-detector"
 NAME = "fraud"
 HOLD = 30.0
-
-
-class LoopClock:
-    """`ports.Clock` by the event loop's time."""
-
-    def now(self) -> float:
-        return EPOCH + asyncio.get_running_loop().time()
-
-    def monotonic(self) -> float:
-        return asyncio.get_running_loop().time()
 
 
 class Stage:

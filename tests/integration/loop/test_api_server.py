@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from tests.cluster.light import LightCluster
 from tests.fakes.cluster import crash_at
+from tests.fixtures.loopclock import EPOCH
 from tests.fixtures.until import until
 from tests.integration.loop import test_approvals as approvals
 from tests.integration.loop import test_autoscaled as autoscaled
@@ -18,7 +19,7 @@ from tests.integration.loop import test_memory as memory
 from tests.integration.loop import test_promotions as promotions
 from tests.integration.loop import test_way_back as way_back
 from tests.integration.loop.hands import RealHands, void
-from tests.integration.loop.stage import EPOCH, Stage
+from tests.integration.loop.stage import Stage
 
 from tidegate.adapters.access import Access, Identity
 from tidegate.adapters.kube import KubeCluster

@@ -8,7 +8,7 @@ import pytest
 import structlog
 from tests.fakes.cluster import FakeCluster
 from tests.fakes.leases import FakeLeases
-from tests.integration.loop.stage import LoopClock
+from tests.fixtures.loopclock import LoopClock
 
 from tidegate.core.election import Lease, Terms
 from tidegate.errors import NotLeading, Unreachable

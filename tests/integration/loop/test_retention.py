@@ -8,7 +8,8 @@ import pytest
 from tests.fakes.audit import FakeTrail
 from tests.fakes.cluster import Crash, Phase
 from tests.fakes.registry import FakeRegistry
-from tests.integration.loop.stage import EPOCH, MODEL, FakeStage
+from tests.fixtures.loopclock import EPOCH
+from tests.integration.loop.stage import MODEL, FakeStage
 from tests.integration.loop.writer_line import WriterLine
 
 from tidegate.core.labels import API_VERSION, KIND, REGISTRY_KIND

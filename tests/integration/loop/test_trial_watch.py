@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from tests.fakes.evidence import FakePod
 from tests.fakes.models import FakeModels, FakeServer
-from tests.integration.loop.stage import LoopClock
+from tests.fixtures.loopclock import LoopClock
 
 from tidegate.core.gates import Outcome, SmokeGate, ThroughputGate
 from tidegate.core.trials import Trial

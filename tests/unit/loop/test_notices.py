@@ -8,6 +8,7 @@ import pytest
 import structlog
 from tests.contract.test_notifier import notice
 from tests.fakes.notifier import FakeNotifier
+from tests.fixtures.loopclock import LoopClock
 
 from tidegate.core.notice import Happening, Notice
 from tidegate.loop import notices as module
@@ -15,14 +16,6 @@ from tidegate.loop.notices import Notices
 from tidegate.telemetry import Metrics
 
 VIRTUAL_TIME = True
-
-
-class LoopClock:
-    def now(self) -> float:
-        return 1_760_000_000.0 + self.monotonic()
-
-    def monotonic(self) -> float:
-        return asyncio.get_running_loop().time()
 
 
 def numbered(count: int) -> list[Notice]:

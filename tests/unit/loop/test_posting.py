@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 from tests.fakes.audit import FakeAuditor
+from tests.fixtures.loopclock import LoopClock
 
 from tidegate.core.audit import Act, AuditEvent, Entry, Journal, event_of
 from tidegate.core.labels import KIND
@@ -15,14 +16,6 @@ from tidegate.ports import Answer
 from tidegate.telemetry import Metrics
 
 VIRTUAL_TIME = True
-
-
-class LoopClock:
-    def now(self) -> float:
-        return 1_760_000_000.0 + self.monotonic()
-
-    def monotonic(self) -> float:
-        return asyncio.get_running_loop().time()
 
 
 class Raising(FakeAuditor):
