@@ -8,8 +8,8 @@ from tests.e2e.site import Look, Site
 from tests.e2e.together import Stories
 from tests.e2e.trail import Trail, number
 
-#: Seconds from the first bad answer to the last one begun. The budget is a benchmark's; this is a busy machine's.
-LATE = 6.0
+#: Seconds from the first bad answer to the last one begun: far from never. The budget is a benchmark's.
+LATE = 20.0
 ROAD = {"weights": [25, 100], "hold": "2s"}
 
 
@@ -61,7 +61,7 @@ def accepts_and_never_answers(site: Site) -> None:
         gone(site, trail, bad)
         site.steady(traffic)
         left = trail.left(bad)
-        assert left - trail.reached(bad, 25) < 2 * LATE
+        assert left - trail.reached(bad, 25) < LATE
         traffic.stop()
         answers = list(traffic.answers())
         stains = stained(answers, version=bad, revision=look.rejected[bad]["revision"], left=left)
@@ -136,7 +136,8 @@ def one_per_cent_of_errors(site: Site) -> None:
 
 def four_times_as_slow(site: Site) -> None:
     """Scenario 10."""
-    behave = {"1": {"latency_ms": 150}, "2": {"latency_ms": 600}}
+    # Far over what a busy machine adds to either.
+    behave = {"1": {"latency_ms": 400}, "2": {"latency_ms": 1600}}
     guards = {"latency": [{"percentile": "95", "maxRatio": "1.5"}], "minRequests": 50}
     site.serve(site.manifest(behave, rollout=ROAD, guards=guards))
     with site.trail() as trail, site.traffic(rate=40) as traffic:

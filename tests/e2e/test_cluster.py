@@ -21,6 +21,7 @@ from tests.cluster.errors import ClusterError, HostError
 from tests.cluster.existing import find
 from tests.cluster.full import TESTSERVER_IMAGE, Cluster
 from tests.cluster.progress import Progress
+from tests.driver.platform import listed
 
 pytestmark = pytest.mark.cluster
 
@@ -110,6 +111,17 @@ def eventually(what: str, check: Callable[[], bool], *, seconds: float = 20.0) -
     while not check():
         assert time.monotonic() < deadline, f"not in {seconds} s: {what}"
         time.sleep(0.02)
+
+
+def started_again(access: Access, name: str) -> bool:
+    """Whether the only pod of a server had one end, and is ready once more in the eyes of the pod's Service, too."""
+    (pod,) = listed(access, "pods", "default", f"app={name}")
+    slices = listed(access, "endpointslices", "default", f"kubernetes.io/service-name={name}")
+    endpoints = [endpoint for each in slices for endpoint in each["endpoints"] or []]
+    statuses = pod["status"]["containerStatuses"]
+    return [(s["restartCount"], s["ready"]) for s in statuses] == [(1, True)] and [
+        endpoint["conditions"]["ready"] for endpoint in endpoints
+    ] == [True]
 
 
 def resolve(name: str) -> tuple[int, list[str]]:
@@ -203,6 +215,8 @@ def test_the_pods_of_a_killed_process_are_started_again(access: Access) -> None:
         with NO_PROXY.open(f"http://{address}/behave", data=b'{"exit_on_request": true}', timeout=5):
             pass
         assert ask(f"http://{address}") == (0, None)
+        # It may answer before the end of the first one has gone around: its endpoint is yet to go and to come back.
+        eventually("it was started again and is ready", partial(started_again, access, "one"), seconds=60)
         eventually("it answers again", partial(answers, f"http://{address}"))
 
 

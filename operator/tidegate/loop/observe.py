@@ -16,7 +16,7 @@ from tidegate.core.frozen import CONTROLLER_REVISION, frozen_from
 from tidegate.core.httproute import route as route_manifest
 from tidegate.core.labels import ACTIONS, APPROVAL_KIND, DISMISS, GROUP, KIND, RECORD, ROUTE_KIND, revision_label
 from tidegate.core.manifests import Known
-from tidegate.core.observed import Alerts, Memory, Observed
+from tidegate.core.observed import Alerts, Judgement, Memory, Observed
 from tidegate.core.ownership import owned_by
 from tidegate.core.plan import Plan, Pointer, Runtime
 from tidegate.core.presets import DIGEST_KEY, PresetConfig, preset_version
@@ -157,10 +157,18 @@ class Observer:
         )
 
     def again(self, snapshot: Snapshot) -> Snapshot | None:
-        """What is seen at the end of a pass. Without a rollout and without news that is what was seen before."""
+        """What is seen at the end of a pass. Without a rollout and without news that is what was seen before.
+
+        A weight that the pass changed comes with the evidence that it was changed for: while it was written the router
+        may have confirmed it, which begins the next step, and nobody would ever be shown.
+        """
         if snapshot.changes == self._world.changes and snapshot.seen.record.rollout is None:
             return snapshot
-        return self.snapshot(snapshot.key)
+        now = self.snapshot(snapshot.key)
+        evidence = snapshot.seen.evidence
+        if now is None or not isinstance(evidence, Judgement) or _weight(now) == _weight(snapshot):
+            return now
+        return replace(now, seen=replace(now.seen, evidence=evidence))
 
     def rolling(self, key: str) -> bool:
         """Whether the route's record has a rollout. Asked for every event, so it is looked for and not decoded."""
@@ -313,3 +321,8 @@ def _actions(body: Mapping[str, Any]) -> dict[str, str]:
     annotations = body["metadata"].get("annotations") or {}
     named = {action: annotations.get(f"{GROUP}/{action}") for action in (*ACTIONS, DISMISS)}
     return {action: value for action, value in named.items() if value}
+
+
+def _weight(snapshot: Snapshot) -> int | None:
+    rollout = snapshot.seen.record.rollout
+    return rollout.weight if rollout is not None else None
