@@ -26,13 +26,16 @@ def install_mlflow(
     kept: registry.Profile = registry.Profile.SQLITE,
     namespace: str = registry.NAMESPACE,
     settings: Mapping[str, str] | None = None,
+    accounts: bool = False,
 ) -> registry.Mlflow:
     """Run MLflow and wait until it answers; the arguments as for `registry.manifests`."""
-    image, more = access.image("mlflow"), settings or {}
-    made = registry.manifests(image, data, prefix=access.image_prefix, kept=kept, namespace=namespace, settings=more)
+    made = registry.manifests(
+        access.image("mlflow"), data, prefix=access.image_prefix, kept=kept, namespace=namespace,
+        settings=settings, accounts=accounts,
+    )  # fmt: skip
     access.apply(made)
     access.kubectl("rollout", "status", "deployment/mlflow", "-n", namespace, "--timeout=60s")
-    return registry.Mlflow(access, namespace)
+    return registry.Mlflow(access, namespace, registry.ADMIN if accounts else None)
 
 
 def install_operator(access: Access, *settings: str, namespace: str = NAMESPACE) -> None:

@@ -4,6 +4,7 @@ import json
 import time
 import urllib.error
 import urllib.request
+from base64 import b64encode
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
@@ -16,6 +17,8 @@ NAMESPACE = "mlflow"
 SERVICE = "mlflow"
 PORT = 5000
 URL = f"http://{SERVICE}.{NAMESPACE}.svc.cluster.local:{PORT}"
+#: Who may do everything where there are accounts, and by which password.
+ADMIN = ("admin", "a-password-of-the-tests-own")
 HOSTS = tuple(f"{SERVICE}{suffix}:{PORT}" for suffix in ("", ".mlflow", ".mlflow.svc", ".mlflow.svc.cluster.local"))
 
 
@@ -53,10 +56,12 @@ def manifests(
     kept: Profile = Profile.SQLITE,
     namespace: str = NAMESPACE,
     settings: Mapping[str, str] | None = None,
+    accounts: bool = False,
 ) -> list[dict[str, Any]]:
     """Namespace, Service and Deployment of a server that hands artifacts on itself, and what it keeps its data in.
 
     `data` is the source of its volume; one that ends with its pod if absent. `settings` are more of its environment.
+    With `accounts` it answers those alone that it knows: `ADMIN`, until somebody makes others.
 
     One worker and no job execution: the defaults take 2.6 GB. The server answers only to the Host names it is told.
     """
@@ -66,6 +71,9 @@ def manifests(
     command += ["--backend-store-uri", backend, "--artifacts-destination", artifacts]
     command += ["--serve-artifacts", "--allowed-hosts", ",".join((*HOSTS, "*"))]
     environment = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true", "HOME": "/data"}
+    if accounts:
+        command += ["--app-name", "basic-auth"]
+        environment |= {"MLFLOW_AUTH_ADMIN_PASSWORD": ADMIN[1], "MLFLOW_FLASK_SERVER_SECRET_KEY": ADMIN[1]}
     environment |= settings or {}
     container = {
         "name": SERVICE,
@@ -119,25 +127,31 @@ def manifests(
 
 
 class Mlflow:
-    """The registry's REST interface, reached by the Service's address."""
+    """The registry's REST interface, reached by the Service's address, in somebody's name where there are accounts."""
 
-    def __init__(self, access: Access, namespace: str = NAMESPACE) -> None:
+    def __init__(self, access: Access, namespace: str = NAMESPACE, login: tuple[str, str] | None = None) -> None:
         self._access = access
+        self._login = login
         spec = access.get("service", SERVICE, namespace)["spec"]
         self.url = f"http://{spec['clusterIP']}:{PORT}"
 
-    def call(self, path: str, method: str = "POST", **body: Any) -> dict[str, Any]:
-        """One request below `/api/2.0/mlflow/`; its answer's JSON.
+    @property
+    def environment(self) -> dict[str, str]:
+        """What a program's MLflow client needs to reach it."""
+        names = ("MLFLOW_TRACKING_USERNAME", "MLFLOW_TRACKING_PASSWORD")
+        return {"MLFLOW_TRACKING_URI": self.url, **dict(zip(names, self._login or (), strict=False))}
+
+    def call(self, path: str, method: str = "POST", api: str = "2.0", **body: Any) -> dict[str, Any]:
+        """One request below `/api/<api>/mlflow/`; its answer's JSON.
 
         Raises:
             AssertionError: the server refused it; with its words.
         """
-        request = urllib.request.Request(
-            f"{self.url}/api/2.0/mlflow/{path}",
-            method=method,
-            data=json.dumps(body).encode(),
-            headers={"Content-Type": "application/json"},
-        )
+        headers = {"Content-Type": "application/json"}
+        if self._login:
+            headers["Authorization"] = f"Basic {b64encode(':'.join(self._login).encode()).decode()}"
+        url = f"{self.url}/api/{api}/mlflow/{path}"
+        request = urllib.request.Request(url, method=method, data=json.dumps(body).encode(), headers=headers)
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         with self._access.inside():
             try:
@@ -146,6 +160,15 @@ class Mlflow:
                     return found
             except urllib.error.HTTPError as error:
                 raise AssertionError(f"{method} {path}: {error.code} {error.read().decode()[:500]}") from error
+
+    def account(self, name: str, password: str) -> None:
+        """Make an account, which may read everything, as MLflow has it."""
+        self.call("users/create", username=name, password=password)
+
+    def grant(self, name: str, model: str, permission: str) -> None:
+        """Give an account more on a registered model."""
+        what = {"resource_type": "registered_model", "resource_id": model, "permission": permission}
+        self.call("users/permissions/grant", api="3.0", username=name, **what)
 
     def model(self, name: str) -> None:
         """Make a registered model."""

@@ -103,7 +103,7 @@ class Site:
         """Register versions of this site's model by a program of its own, with full MLflow; what clients send."""
         bodies = folder / f"{self.model}.jsonl"
         command = [sys.executable, "-m", program, "--name", self.model, "--bodies", str(bodies), *arguments]
-        settings = {"MLFLOW_TRACKING_URI": self.mlflow.url, "MLFLOW_DISABLE_TELEMETRY": "true", "PYTHONPATH": str(ROOT)}
+        settings = {**self.mlflow.environment, "MLFLOW_DISABLE_TELEMETRY": "true", "PYTHONPATH": str(ROOT)}
         self.access.call("env", *(f"{name}={value}" for name, value in settings.items()), *command)
         return bodies
 

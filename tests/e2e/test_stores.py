@@ -1,30 +1,41 @@
-"""A namespace's own ModelRegistry: an MLflow on PostgreSQL and an object store, whose versions are asked first."""
+"""A namespace's own ModelRegistry: an MLflow with accounts, on PostgreSQL and an object store, that is asked first."""
 
+import json
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
-from tests.driver.platform import install_mlflow
+from tests.driver.platform import NAMESPACE as OPERATOR
+from tests.driver.platform import RELEASE, add_secret, install_mlflow, wait_for
 from tests.driver.registry import PORT, SERVICE, Profile
 from tests.driver.traffic import tally, unclean
 from tests.e2e.conftest import Stage
-from tests.e2e.site import SITES, Site
+from tests.e2e.site import SITES, Look, Site
 from tests.e2e.test_models import SHARE
 
 NAMESPACE = f"{SITES}mlflow"  # while it is deleted, other tests know that it is none of theirs
+ACCOUNT, PASSWORD = "tidegate", "the-operators-password"
+#: As long ago as nobody waits for: a hundred days before they were archived, in the database itself.
+AGED = "update model_versions set last_updated_time = last_updated_time - 8640000000 where current_stage = 'Archived'"
 
 
-def test_a_challenger_of_a_registry_on_postgresql_and_an_object_store_becomes_champion(
+def test_a_challenger_of_a_registry_with_accounts_on_postgresql_and_an_object_store_becomes_champion(
     stage: Stage, tmp_path: Path
 ) -> None:
-    mlflow = install_mlflow(stage.access, kept=Profile.POSTGRES, namespace=NAMESPACE)
+    mlflow = install_mlflow(stage.access, kept=Profile.POSTGRES, namespace=NAMESPACE, accounts=True)
     site = Site(stage.access, mlflow, f"{SITES}stores")
     try:
+        mlflow.account(ACCOUNT, PASSWORD)
         bodies = site.register("tests.e2e.models", tmp_path)
-        site.access.apply([registry(site)])
+        declared(site)
         site.serve(manifest(site), version="1")
+        retained(site)
         with site.trail() as trail, site.traffic(rate=15, bodies=bodies, timeout=60) as traffic:
             site.steady(traffic)
             mlflow.alias(site.model, "challenger", "2")
+            site.wait(may_not_move_pointers, what="told that its account may not move the champion", seconds=120)
+            assert aliases(site) == {"champion": "1", "challenger": "2"}
+            mlflow.grant(ACCOUNT, site.model, "MANAGE")
             look = site.wait(lambda look: look.ready and look.version == "2", what="version 2 is promoted", seconds=120)
             site.wait(lambda _: aliases(site) == {"champion": "2"}, what="the champion is version 2, in PostgreSQL")
             assert trail.weights("2") == [50, 100]
@@ -40,14 +51,57 @@ def test_a_challenger_of_a_registry_on_postgresql_and_an_object_store_becomes_ch
     assert Counter(a.version for a in answers[-20:]) == {"2": 20}
 
 
-def registry(site: Site) -> dict[str, object]:
-    """The ModelRegistry of the site's namespace."""
-    return {
-        "apiVersion": "tidegate.dev/v1alpha1",
-        "kind": "ModelRegistry",
-        "metadata": {"name": "large", "namespace": site.namespace},
-        "spec": {"url": f"http://{SERVICE}.{NAMESPACE}.svc.cluster.local:{PORT}", "pollInterval": "1s"},
+def declared(site: Site) -> None:
+    """The ModelRegistry of the site's namespace: refused with a wrong password, and ready with the right one."""
+    role = ("--verb=get", "--resource=secrets", "--resource-name=login", "-n", site.namespace)
+    site.access.kubectl("create", "role", "login", *role)
+    whom = ("--role=login", f"--serviceaccount={OPERATOR}:{RELEASE}", "-n", site.namespace)
+    site.access.kubectl("create", "rolebinding", "login", *whom)
+    add_secret(site.access, site.namespace, "login", username=ACCOUNT, password="not-this-one")
+    spec = {
+        "url": f"http://{SERVICE}.{NAMESPACE}.svc.cluster.local:{PORT}",
+        "secretRef": {"name": "login"},
+        "pollInterval": "1s",
     }
+    meta = {"name": "large", "namespace": site.namespace}
+    site.access.apply(
+        [{"apiVersion": "tidegate.dev/v1alpha1", "kind": "ModelRegistry", "metadata": meta, "spec": spec}]
+    )
+    wait_for(lambda: ready(site)["reason"] == "RegistryUnauthorized", seconds=60, what="the wrong password is told")
+    add_secret(site.access, site.namespace, "login", username=ACCOUNT, password=PASSWORD)
+    wait_for(lambda: ready(site)["status"] == "True", seconds=60, what="the right password is taken up")
+
+
+def retained(site: Site) -> None:
+    """Of two versions that were archived long ago the newest is kept, and it is told that the other would go."""
+    for number in ("3", "4"):
+        site.mlflow.stage(site.model, number, "Archived", archive=False)
+    program = f"import os, psycopg; psycopg.connect(os.environ['BACKEND'], autocommit=True).execute({AGED!r})"
+    site.access.kubectl("exec", "-n", NAMESPACE, f"deployment/{SERVICE}", "--", "python", "-c", program)
+    patch = json.dumps({"spec": {"retention": {"days": 90}}})
+    site.access.kubectl("patch", "mreg", "large", "-n", site.namespace, "--type=merge", "-p", patch)
+    found = wait_for(lambda: registry(site)["status"].get("retention"), seconds=60, what="told what would go")
+    assert (found["dryRun"], found["due"]) == (True, 1), found
+    assert [(each["model"], each["version"]) for each in found["versions"]] == [(site.model, "3")], found
+    assert [(each["reason"], each["versions"]) for each in found["kept"]] == [("Newest", 1)], found
+    assert site.mlflow.call(f"model-versions/get?name={site.model}&version=3", method="GET")
+
+
+def registry(site: Site) -> dict[str, Any]:
+    """The ModelRegistry as it stands."""
+    return site.access.get("mreg", "large", site.namespace)
+
+
+def ready(site: Site) -> dict[str, str]:
+    """The ModelRegistry's condition `Ready`."""
+    conditions = registry(site)["status"].get("conditions", [])
+    return next((c for c in conditions if c["type"] == "Ready"), {"status": "", "reason": ""})
+
+
+def may_not_move_pointers(look: Look) -> bool:
+    """Whether version 2 serves everything and it is said which right is missing for the rest."""
+    told = look.condition("Ready")
+    return told.get("reason") == "PointerPending" and "EDIT" in told["message"] and look.weights.get("2") == 100
 
 
 def manifest(site: Site) -> dict[str, object]:

@@ -5,9 +5,11 @@ from collections.abc import Awaitable, Callable
 
 import pytest
 from tests.fakes.cluster import Crash, Fault, Phase, Write, crash_at, refuse_kind
+from tests.fakes.models import FakeServer
 from tests.integration.loop.stage import FakeStage, Stage
 
 from tidegate.core.labels import REVISION, ROUTE_KIND
+from tidegate.core.reasons import Reason
 
 HOLD = 15.0
 #: Seconds from death to life.
@@ -87,10 +89,41 @@ async def diverted(stage: Stage) -> None:
     await stage.quiet()
 
 
-def manifest(stage: Stage) -> dict[str, object]:
+async def tried(stage: Stage) -> None:
+    """The second version has to answer a request of our own before it gets others, and the third one fails at it."""
+    stage.traffic.rate = 100.0
+    first = stage.point()
+    await stage.apply(manifest(stage, gates=SMOKE))
+    stage.start()
+    await stage.until(lambda look: look.ready and look.version == first, f"version {first} serves")
+    stage.asked = len(stage.writes)
+    second = stage.point()
+    await stage.serves(second)
+    assert stage.books.raises(second) == [20, 100]
+    stage.servers["3"] = broken
+    third = stage.point()
+    look = await stage.until(lambda look: third in look.rejected and look.named == {second}, "rejected")
+    await stage.alone(second)
+    assert stage.books.raises(third) == []
+    assert look.rejected[third]["reason"] == Reason.GATE_FAILED
+    assert [entry["attempt"] for entry in look.status["history"]] == [1, 1, 1]
+    # Two requests, and anew only where the answers died with the operator.
+    assert 2 <= sum(map(len, await stage.sent_to(second))) <= 4
+    await stage.quiet()
+
+
+def broken(server: FakeServer) -> None:
+    server.mood = "broken"
+
+
+SMOKE = {"request": {"path": "/invocations", "body": {"inputs": [[7]]}}, "smoke": {"timeout": "500ms"}}
+
+
+def manifest(stage: Stage, **spec: object) -> dict[str, object]:
     return stage.manifest(
         rollout={"weights": [20, 100], "hold": f"{HOLD:g}s"},
         guards={"errorRate": {"max": "1%"}, "minRequests": 20, "interval": "5s"},
+        **spec,
     )
 
 
@@ -107,7 +140,7 @@ async def told(story: Story, *faults: Fault) -> FakeStage:
     return stage
 
 
-@pytest.mark.parametrize("story", [rollout, revert, diverted])
+@pytest.mark.parametrize("story", [rollout, revert, diverted, tried])
 async def test_killed_after_any_one_write_the_story_ends_the_same(story: Story) -> None:
     whole = await told(story)
     # What leads up to a revert is a rollout, whose every write has its own story.
