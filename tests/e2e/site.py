@@ -206,8 +206,11 @@ class Site:
 
     def trail(self, *, lasting: bool = False) -> Trail:
         """Every form that object, route and pods take from now on; a lasting one outlives the API server."""
-        owners, routes, pods = (self.path(kind) for kind in ("modeldeployments", "httproutes", "pods"))
-        return Trail(self.objects, owners=owners, routes=routes, pods=pods, lasting=lasting)
+        owners, routes = (
+            f"{self.path(kind)}?fieldSelector=metadata.name%3D{self.name}"
+            for kind in ("modeldeployments", "httproutes")
+        )
+        return Trail(self.objects, owners=owners, routes=routes, pods=self.path("pods"), lasting=lasting)
 
     def revision(self, number: str) -> str:
         """The revision of a version that is being rolled out, serves, or did."""

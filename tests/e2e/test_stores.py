@@ -8,13 +8,14 @@ from typing import Any
 from tests.driver.platform import NAMESPACE as OPERATOR
 from tests.driver.platform import RELEASE, add_secret, install_mlflow, wait_for
 from tests.driver.registry import PORT, SERVICE, Profile
-from tests.driver.traffic import tally, unclean
+from tests.driver.traffic import Traffic, tally, unclean
 from tests.e2e.conftest import Stage
 from tests.e2e.site import SITES, Look, Site
 from tests.e2e.test_models import SHARE
 
 NAMESPACE = f"{SITES}mlflow"  # while it is deleted, other tests know that it is none of theirs
 ACCOUNT, PASSWORD = "tidegate", "the-operators-password"
+TWIN = "twin"
 #: As long ago as nobody waits for: a hundred days before they were archived, in the database itself.
 AGED = "update model_versions set last_updated_time = last_updated_time - 8640000000 where current_stage = 'Archived'"
 
@@ -29,8 +30,11 @@ def test_a_challenger_of_a_registry_with_accounts_on_postgresql_and_an_object_st
         bodies = site.register("tests.e2e.models", tmp_path)
         declared(site)
         site.serve(manifest(site), version="1")
+        site.apply(twin(site))
+        wait_for(lambda: served(site, "1"), seconds=60, what="the twin serves version 1")
         retained(site)
-        with site.trail() as trail, site.traffic(rate=15, bodies=bodies, timeout=60) as traffic:
+        beside = Traffic(site.access, twin_host(site), rate=40)
+        with site.trail() as trail, site.traffic(rate=15, bodies=bodies, timeout=60) as traffic, beside:
             site.steady(traffic)
             mlflow.alias(site.model, "challenger", "2")
             site.wait(may_not_move_pointers, what="told that its account may not move the champion", seconds=120)
@@ -38,6 +42,7 @@ def test_a_challenger_of_a_registry_with_accounts_on_postgresql_and_an_object_st
             mlflow.grant(ACCOUNT, site.model, "MANAGE")
             look = site.wait(lambda look: look.ready and look.version == "2", what="version 2 is promoted", seconds=120)
             site.wait(lambda _: aliases(site) == {"champion": "2"}, what="the champion is version 2, in PostgreSQL")
+            wait_for(lambda: served(site, "2"), seconds=60, what="the twin has promoted the same version")
             assert trail.weights("2") == [50, 100]
             site.steady(traffic)
             answers = list(traffic.answers())
@@ -104,7 +109,7 @@ def may_not_move_pointers(look: Look) -> bool:
     return told.get("reason") == "PointerPending" and "EDIT" in told["message"] and look.weights.get("2") == 100
 
 
-def manifest(site: Site) -> dict[str, object]:
+def manifest(site: Site) -> dict[str, Any]:
     """A real model server, from that registry, with a challenger."""
     guards = {"errorRate": {"max": "5%"}, "minRequests": 50}
     made = site.manifest(rollout={"weights": [50, 100], "hold": "1s"}, guards=guards)
@@ -112,6 +117,26 @@ def manifest(site: Site) -> dict[str, object]:
     made["spec"]["gates"] = {"smoke": {"timeout": "30s"}, "throughput": {"min": 1, "duration": "2s", "concurrency": 1}}
     made["spec"]["model"] |= {"candidate": {"alias": "challenger"}, "registry": {"name": "large"}}
     return made
+
+
+def twin(site: Site) -> dict[str, Any]:
+    """Another object that follows and moves the same pointers at the same time, with the small model server."""
+    made = site.manifest(rollout={"weights": [50, 100], "hold": "1s"})
+    made["metadata"]["name"] = TWIN
+    made["spec"]["model"] = manifest(site)["spec"]["model"]
+    made["spec"]["traffic"]["gateway"]["hostnames"] = [twin_host(site)]
+    return made
+
+
+def twin_host(site: Site) -> str:
+    """Where the twin answers."""
+    return f"{TWIN}.{site.host}"
+
+
+def served(site: Site, number: str) -> bool:
+    """Whether the twin is done with everything and serves this version."""
+    look = Look(site.objects.get(f"{site.path('modeldeployments')}/{TWIN}"), None)
+    return look.ready and look.version == number
 
 
 def aliases(site: Site) -> dict[str, str]:
