@@ -66,7 +66,7 @@ integration: dev ## against a real API server and a real MLflow
 
 e2e: dev ## on the whole embedded cluster
 	@$(BIN)/python -m tests.e2e
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadgroup tests/e2e
+	@$(BIN)/python -m pytest tests/e2e
 
 bench: dev ## benchmarks into build/bench.json
 	@$(BIN)/python -m tests.bench

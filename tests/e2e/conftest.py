@@ -96,13 +96,6 @@ def site(together: Stories, request: pytest.FixtureRequest) -> Iterator[Site]:
     made.remove()
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Of two workers one has the stage and all that shares it, the other one what starts clusters of its own."""
-    for item in items:
-        staged = isinstance(item, pytest.Function) and "stage" in item.fixturenames
-        item.add_marker(pytest.mark.xdist_group("stage" if staged else "clusters"))
-
-
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item: pytest.Item) -> Generator[None, pytest.TestReport, pytest.TestReport]:
     """A failure shows what the replicas of the operator last said: their pods are gone when somebody reads it."""

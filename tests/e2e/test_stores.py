@@ -17,7 +17,10 @@ NAMESPACE = f"{SITES}mlflow"  # while it is deleted, other tests know that it is
 ACCOUNT, PASSWORD = "tidegate", "the-operators-password"
 TWIN = "twin"
 #: As long ago as nobody waits for: a hundred days before they were archived, in the database itself.
-AGED = "update model_versions set last_updated_time = last_updated_time - 8640000000 where current_stage = 'Archived'"
+AGED = """
+update model_versions set creation_time = creation_time - 8640000000, last_updated_time = last_updated_time - 8640000000
+where current_stage = 'Archived'
+"""
 
 
 def test_a_challenger_of_a_registry_with_accounts_on_postgresql_and_an_object_store_becomes_champion(

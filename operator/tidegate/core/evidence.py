@@ -66,7 +66,8 @@ class Look:
     """The difference that one look makes.
 
     `counts` and `edges` are by `Guard.metric`; a metric that no pod of the canary can answer is missing in `counts`.
-    `canary_arrived` is None where a pod of the canary could not be read, so that nobody knows whether it is silent.
+    `canary_arrived` is None where nobody knows whether the canary is silent: a pod of it could not be read, or only
+    answers are counted and its first ones may be under way still.
     `unreadable` is the number of looks in a row, this one included, in which no pod of the canary could be read while
     one of stable's was.
     """
@@ -104,7 +105,8 @@ class EvidenceState:
     The pods of stable that are there at the first look count from then (`unread` are those of them that have not been
     read yet), later ones from zero. So do the canary's where it has had no request in this attempt (`untouched`): what
     they counted before belongs to an earlier one. Otherwise they count from their first request. `edges` are stable's
-    percentiles (seconds) by metric, frozen when the canary gets its first request.
+    percentiles (seconds) by metric, frozen when the canary gets its first request. `quiet_since` is when it was last
+    heard of, or given its first weight (seconds of the readings' clock).
     """
 
     opened: bool = False
@@ -116,9 +118,13 @@ class EvidenceState:
     unreadable: int = 0
     edges: Mapping[str, float] = field(default_factory=dict)
     before: Before | None = None
+    quiet_since: float | None = None
 
     def to_wire(self) -> dict[str, Any]:
-        """As JSON values. The histograms that percentiles are frozen from are left out: they are gathered anew."""
+        """As JSON values. The histograms that percentiles are frozen from are left out: they are gathered anew.
+
+        So is `quiet_since`: another process has another clock.
+        """
         metrics = sorted({metric for mark in (*self.canary.values(), *self.stable.values()) for metric in mark.tallies})
         return {
             "opened": self.opened,
@@ -204,18 +210,37 @@ def observe(state: EvidenceState, readings: Readings, config: EvidenceConfig) ->
         unreadable=unreadable,
         edges=edges,
         before=before,
+        quiet_since=_quiet_since(state, readings, config, heard=canary.arrived > 0),
     )
     complete = readings.silence and bool(canary_read) and len(canary_read) == len(readings.canary)
+    known = complete and (canary.arrived > 0 or not _under_way(after, readings, config))
     return after, Look(
         counts={metric: Pair(count, stable.counts.get(metric, NO_REQUESTS)) for metric, count in canary.counts.items()},
         edges={
             metric: Edges(_first_edge(canary_read, seconds), _first_edge(stable_read, stable_at[metric]))
             for metric, seconds in canary_at.items()
         },
-        canary_arrived=canary.arrived if complete else None,
+        canary_arrived=canary.arrived if known else None,
         stable_arrived=stable.arrived,
         unreadable=unreadable,
     )
+
+
+def _quiet_since(state: EvidenceState, readings: Readings, config: EvidenceConfig, *, heard: bool) -> float | None:
+    if not config.receiving:
+        return None
+    return readings.at if heard or state.quiet_since is None else state.quiet_since
+
+
+def _under_way(state: EvidenceState, readings: Readings, config: EvidenceConfig) -> bool:
+    """Whether requests may have reached the canary whose answers are not due yet, where only answers are counted."""
+    canary = _read(readings.canary)
+    if state.quiet_since is None or all(reading.counts_arrivals for reading in canary.values()):
+        return False
+    edges = {**_percentiles(state, _read(readings.stable), config.percentiles), **state.edges}
+    limits = (_first_edge(canary, seconds) for seconds in config.enforced(edges))
+    due = min([config.timeout, *(limit for limit in limits if limit is not None)])
+    return readings.at - state.quiet_since <= due
 
 
 def _past(state: EvidenceState, readings: Readings, config: EvidenceConfig) -> frozenset[str]:
@@ -244,20 +269,24 @@ def _frozen_edges(
 ) -> Mapping[str, float]:
     """Stable's percentiles, once the canary gets requests: of the last minutes, or else since stable's pods started."""
     missing = {metric: share for metric, share in config.percentiles.items() if metric not in state.edges}
-    known = [reading.durations for reading in stable.values() if reading.durations is not None]
     before = {uid: mark.arrived for uid, mark in state.canary.items()}
     asked = any(reading.arrived > before.get(uid, 0) for uid, reading in canary.items() if uid not in past)
-    if not missing or not known or not asked:
-        return state.edges
+    return {**state.edges, **_percentiles(state, stable, missing)} if missing and asked else state.edges
+
+
+def _percentiles(state: EvidenceState, stable: Mapping[str, Reading], wanted: Mapping[str, float]) -> dict[str, float]:
+    """These percentiles of stable's as far as they are known by now, in seconds, by metric."""
+    known = [reading.durations for reading in stable.values() if reading.durations is not None]
+    if not known or not wanted:
+        return {}
     edges = known[0].edges
     lifetime = reduce(added, (durations.merged for durations in known if durations.edges == edges))
     recent = state.before.counts if state.before else ()
-    frozen = dict(state.edges)
-    for metric, share in missing.items():
-        edge = percentile_edge(edges, recent, share) or percentile_edge(edges, lifetime, share)
-        if edge is not None:
-            frozen[metric] = edge
-    return frozen
+    found = {
+        metric: percentile_edge(edges, recent, share) or percentile_edge(edges, lifetime, share)
+        for metric, share in wanted.items()
+    }
+    return {metric: edge for metric, edge in found.items() if edge is not None}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

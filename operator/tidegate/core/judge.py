@@ -90,7 +90,7 @@ def _unreachable(state: JudgeState, look: Look) -> str | None:
         return f"no metrics of any canary pod for {look.unreadable} looks, while stable's were read"
     silence = state.silence
     if silence.quiet_looks >= SILENT_LOOKS and silence.value >= state.threshold * ALPHA / SILENCE_ALPHA:
-        return f"no request reached the canary while stable counted {silence.unheard}"
+        return f"the canary counted no request while stable counted {silence.unheard}"
     return None
 
 

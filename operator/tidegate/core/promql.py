@@ -235,7 +235,7 @@ def _filled(sides: Mapping[str, Mapping[str, Reading | Unreadable]]) -> dict[str
     processes = {
         process: isinstance(reading, Reading) for found in sides.values() for process, reading in found.items()
     }
-    nothing = Reading(finished={})
+    nothing = Reading(finished={}, started=0)
     return {
         side: {process: found.get(process, nothing) for process, read in processes.items() if read or process in found}
         for side, found in sides.items()

@@ -40,6 +40,11 @@ class Reading:
             return self.started
         return self.answered + (self.in_flight[-1] if self.in_flight else 0)
 
+    @property
+    def counts_arrivals(self) -> bool:
+        """Whether a request is known of before it is answered."""
+        return self.started is not None or self.in_flight is not None
+
     def older(self, index: int) -> int:
         """Unanswered requests older than the edge of that index."""
         return self.in_flight[-1] - self.in_flight[index] if self.in_flight else 0
@@ -77,7 +82,7 @@ class EvidenceConfig:
     A request unanswered for `timeout` seconds is bad. `faults` are codes or code classes below 500 that mean a fault
     of the model, not of the client ("400" for MLServer and mlflow). `lasting`: the source may lose sight of a counter
     for long and see it again, so that nothing seen is ever forgotten. `shared`: its counters outlive rollouts, so that
-    what one says when it is first seen does not count.
+    what one says when it is first seen does not count. `receiving`: the canary has weight by now.
     """
 
     guards: tuple[Guard, ...]
@@ -85,6 +90,7 @@ class EvidenceConfig:
     faults: frozenset[str] = frozenset()
     lasting: bool = False
     shared: bool = False
+    receiving: bool = True
 
     @property
     def percentiles(self) -> dict[str, float]:
@@ -107,6 +113,11 @@ class EvidenceConfig:
             elif guard.metric in edges:
                 found[guard.metric] = edges[guard.metric] * (guard.factor if canary else 1.0)
         return found
+
+    def enforced(self, edges: Mapping[str, float]) -> list[float]:
+        """The latencies (seconds) that are asked of the canary; `edges` as for `thresholds`."""
+        asked = {guard.metric for guard in self.guards if guard.enforced}
+        return [seconds for metric, seconds in self.thresholds(edges, canary=True).items() if metric in asked]
 
     def tallies(self, reading: Reading, thresholds: Mapping[str, float]) -> dict[str, Tally]:
         """Everything that a reading can tell, by metric."""

@@ -78,15 +78,17 @@ class Spec:
 
     def config(self, source: str = PODS) -> EvidenceConfig:
         """How to count what a source tells: the guards that it can feed."""
+        receiving = self.weight > 0
         if source != PODS:
             preset = PRESETS[source]
             fed = tuple(guard for guard in self.guards if guard.kind in preset.feeds)
             return EvidenceConfig(
-                guards=fed, timeout=self.timeout, faults=preset.faults, lasting=True, shared=preset.shared
-            )
+                guards=fed, timeout=self.timeout, faults=preset.faults, lasting=True, shared=preset.shared,
+                receiving=receiving,
+            )  # fmt: skip
         runtimes = [side.runtime for side in (self.canary, self.stable) if side is not None]
         faults = frozenset[str]().union(*(_MODEL_FAULTS.get(runtime, frozenset()) for runtime in runtimes))
-        return EvidenceConfig(guards=self.guards, timeout=self.timeout, faults=faults)
+        return EvidenceConfig(guards=self.guards, timeout=self.timeout, faults=faults, receiving=receiving)
 
 
 class Part(Protocol):

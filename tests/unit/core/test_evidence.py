@@ -1,5 +1,6 @@
 import json
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
@@ -17,7 +18,7 @@ from tidegate.core.evidence import (
     Unreadable,
     observe,
 )
-from tidegate.core.guards import Absolute, Guard, Kind, Ratio
+from tidegate.core.guards import Absolute, Guard, Kind, Mode, Ratio
 
 EDGES = (0.1, 0.5, 0.6, 30.0)
 SLOW = Guard(
@@ -139,6 +140,42 @@ def test_silence_is_known_only_if_every_canary_pod_was_read() -> None:
     _, (both, one) = looks(({"c": pod(3), "d": pod(4)}, {"s": pod(9)}), ({"c": pod(3), "d": GONE}, {"s": pod(29)}))
     assert (both.canary_arrived, both.stable_arrived) == (7, 0)
     assert (one.canary_arrived, one.stable_arrived) == (None, 20)
+
+
+def answers(*seconds: float, config: EvidenceConfig) -> list[int | None]:
+    """What is known of the canary's requests in looks at these times, where it answers none and only answers count."""
+    state, known = EvidenceState(), []
+    for at in seconds:
+        readings = Readings(at=at, canary={"c": timed({"2xx": (0, 0, 0, 0, 0)})}, stable={"s": SWIFT})
+        state, look = observe(state, readings, config)
+        known.append(look.canary_arrived)
+    return known
+
+
+#: A pod of stable whose answers take up to 0.5 s, p95.
+SWIFT = timed({"2xx": (900, 1000, 1000, 1000, 1000)})
+
+
+def test_where_only_answers_are_counted_a_canary_is_silent_once_its_first_ones_are_due() -> None:
+    """By the shortest limit that is asked of it: the timeout, or a latency that a guard enforces."""
+    assert answers(0, 29, 30, 31, config=EvidenceConfig(guards=(), timeout=30.0)) == [None, None, None, 0]
+    assert answers(0, 0.5, 0.6, config=CONFIG) == [None, None, 0]
+    observed = EvidenceConfig(guards=(replace(SLOW, mode=Mode.OBSERVE),), timeout=30.0)
+    assert answers(0, 0.4, 0.6, 31, config=observed) == [None, None, None, 0]
+    # 1.2 times stable's 0.5 s, which is known before the canary has answered anything; and beyond the last edge.
+    assert answers(0, 0.5, 0.6, 0.7, config=EvidenceConfig(guards=(SLOWER,), timeout=30.0)) == [None, None, None, 0]
+    far = replace(SLOW, threshold_seconds=99.0)
+    assert answers(0, 30, 31, config=EvidenceConfig(guards=(far,), timeout=30.0)) == [None, None, 0]
+
+
+def test_a_canary_is_not_waited_for_before_it_has_weight_and_anew_after_each_answer() -> None:
+    config = EvidenceConfig(guards=(), timeout=30.0)
+    state, known = EvidenceState(), []
+    for at, answered, receiving in ((0, 0, False), (40, 0, True), (60, 1, True), (80, 1, True), (91, 1, True)):
+        readings = Readings(at=at, canary={"c": pod(answered)}, stable={"s": pod(9)})
+        state, look = observe(state, readings, replace(config, receiving=receiving))
+        known.append(look.canary_arrived)
+    assert known == [0, None, 1, None, 0]
 
 
 def test_a_request_that_only_began_is_no_silence() -> None:
@@ -267,7 +304,7 @@ def test_saved_evidence_goes_on_where_it_stopped() -> None:
         ({"c": pod(6, 1)}, {"s": GONE}),
     )
     restored = EvidenceState.from_wire(json.loads(json.dumps(state.to_wire())))
-    assert restored == state
+    assert restored == replace(state, quiet_since=None)
     _, (after,) = looks(({"c": pod(7, 2)}, {"t": pod(99, 9)}), state=restored)
     assert errors(after) == Pair(Count(2, 1), Count(0, 0))
 

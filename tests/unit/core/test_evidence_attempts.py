@@ -20,7 +20,7 @@ def test_what_surviving_pods_counted_before_the_attempt_is_not_its_own() -> None
         ({"c": pod(100, 80)}, STABLE), ({"c": pod(110, 81)}, STABLE), state=UNTOUCHED
     )  # fmt: skip
     assert errors(first) == Count(0, 0)
-    assert first.canary_arrived == 0
+    assert first.canary_arrived is None
     assert errors(second) == Count(11, 1)
     assert second.canary_arrived == 11
 

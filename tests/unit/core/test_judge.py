@@ -315,7 +315,7 @@ def test_a_canary_no_request_reaches_is_unreachable() -> None:
     ruling = hear(look((0, 0), (95, 0)), state=early.state, weight=5)
     assert early.verdict is Verdict.UNDECIDED
     assert (ruling.verdict, ruling.blamed) == (Verdict.BREACH, None)
-    assert ruling.message == "no request reached the canary while stable counted 285"
+    assert ruling.message == "the canary counted no request while stable counted 285"
 
 
 @pytest.mark.parametrize(

@@ -115,7 +115,7 @@ def test_a_process_without_a_histogram_counts_all_the_same() -> None:
 
 def test_a_gateway_that_never_sent_it_anything_counts_from_zero_and_its_silence_means_nothing() -> None:
     alone = read(gateway(STABLE))
-    assert alone.canary == {"g1": Reading(finished={})}
+    assert alone.canary == {"g1": Reading(finished={}, started=0)}
     assert not alone.silence
     both = read([*gateway(STABLE), *gateway(CANARY, 0, 0)])
     assert both.silence
