@@ -153,8 +153,12 @@ def _make(image: Image, progress: Progress, work: Path) -> None:
 
 
 def _prune() -> None:
-    """Empties the layer cache of the builder once it has grown; it makes a change of code cheap."""
+    """Empties the layer cache of the builder once it has grown; it makes a change of code cheap.
+
+    A build that was killed left its container, and no image of one can be taken away. Nobody builds beside us.
+    """
     if len(_buildah("images", "--all", "--quiet").split()) > LAYER_CACHE:
+        _buildah("rm", "--all")
         _buildah("rmi", "--prune")
 
 
