@@ -12,6 +12,8 @@ from tests.cluster.progress import Progress
 from tests.driver.platform import install_mlflow, install_operator
 from tests.driver.registry import Mlflow
 
+#: Seconds between two polls: every second, those of twenty models would take half a core, of MLflow and the operator.
+INTERVAL = 5
 IMAGES = ("mlflow", "tidegate-operator", "tidegate-runtime")
 
 
@@ -52,5 +54,5 @@ def furnished(access: Access, progress: Progress) -> Stage:
     with progress.step("installing MLflow"):
         mlflow = install_mlflow(access)
     with progress.step("installing the operator"):
-        install_operator(access)
+        install_operator(access, f"registry.interval={INTERVAL}")
     return Stage(access, mlflow, progress)
