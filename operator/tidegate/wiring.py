@@ -287,7 +287,7 @@ class Operator:
             self.world.drop({**body, "kind": kind})
             self.registries.told(f"{body['metadata']['namespace']}/{body['metadata']['name']}")
             return
-        self.ledger.gone(kind, body)
+        self.ledger.gone(kind, body, leads=self.fence.open)
         self._told(self.world.drop({**body, "kind": kind}))
         self.asking.gone(kind)
 

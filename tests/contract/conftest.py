@@ -8,9 +8,9 @@ from tests.fixtures.receiver import Receiver
 __all__ = ["apiserver", "kube_access", "namespace"]
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
-    """A real MLflow for one module's tests."""
+    """A real MLflow for all tests: to start one takes as long as all of a module's. Each test has a name of its own."""
     with mlflow_server(tmp_path_factory.mktemp("mlflow")) as running:
         yield running
 

@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 import pytest
-from tests.contract.rivals import Rival
+from tests.contract.rivals import Mortal, Rival
+from tests.fakes.cluster import Crash, Phase, crash_at
 from tests.fakes.registry import FakeRegistry
 from tests.fixtures.mlflow import MlflowServer, RegistryEditor
 
@@ -180,6 +181,12 @@ def promotion(model: RegisteredModel, url: str, first: Pointer, candidate: Point
 async def carried_out(subject: Subject, name: str, first: Pointer, candidate: Pointer) -> RegisteredModel:
     """A promotion of version 2 over version 1, by as many writes as it takes."""
     intent = promotion(await subject.read(name), subject.writer.url, first, candidate)
+    return await moved(subject, subject.writer, intent)
+
+
+async def moved(subject: Subject, writer: RegistryWriter, intent: Promotion) -> RegisteredModel:
+    """What an intent says, from wherever its pointers are."""
+    name = intent.version.model
     for _ in range(5):
         model = await subject.read(name)
         match next_write(intent, model):
@@ -187,11 +194,11 @@ async def carried_out(subject: Subject, name: str, first: Pointer, candidate: Po
                 assert pointed(intent, model)
                 return model
             case Point(pointer=pointer, number=number) if pointer.kind is PointerKind.STAGE:
-                assert await subject.writer.move(name, number, pointer.value, archive=True) is None
+                assert await writer.move(name, number, pointer.value, archive=True) is None
             case Point(pointer=pointer, number=number):
-                assert await subject.writer.set_alias(name, pointer.value, number) is None
+                assert await writer.set_alias(name, pointer.value, number) is None
             case Release(pointer=pointer):
-                assert await subject.writer.delete_alias(name, pointer.value) is None
+                assert await writer.delete_alias(name, pointer.value) is None
     raise AssertionError("never came to an end")
 
 
@@ -208,6 +215,49 @@ async def test_a_promotion_by_stages_leaves_one_version_in_production(subject: S
     stages = (Pointer(kind=PointerKind.STAGE, value=value) for value in ("Production", "Staging"))
     model = await carried_out(subject, name, *stages)
     assert {version.number: version.stage for version in model.versions} == {"1": "Archived", "2": "Production"}
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("number", [1, 2])
+async def test_killed_at_any_write_a_candidates_promotion_is_ended_by_the_next_process(
+    subject: Subject, name: str, number: int, when: Phase
+) -> None:
+    subject.edit.set_alias(name, "champion", "1")
+    subject.edit.set_alias(name, "challenger", "2")
+    champion, challenger = (Pointer(kind=PointerKind.ALIAS, value=value) for value in ("champion", "challenger"))
+    intent = promotion(await subject.read(name), subject.writer.url, champion, challenger)
+    with pytest.raises(Crash):
+        await moved(subject, Mortal(subject.writer, number, when), intent)
+    assert (await moved(subject, subject.writer, intent)).aliases == {"champion": "2"}
+
+
+async def worked(rival: Rival) -> None:
+    """As often as it takes."""
+    for _ in range(5):
+        await rival.worker.once()
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("write", ["registry", "intent", "end"])
+async def test_killed_at_any_write_a_promotion_that_people_asked_for_is_ended_by_the_next_process(
+    subject: Subject, name: str, write: str, when: Phase
+) -> None:
+    for number, stage in (("1", "Production"), ("2", "Staging")):
+        subject.edit.set_stage(name, number, stage)
+    rival = Rival(Mortal(subject.writer, 1 if write == "registry" else 0, when), name, "2")
+    if write != "registry":
+        rival.memory.faults.append(crash_at(1 if write == "intent" else 2, when))
+    with pytest.RaisesGroup(Crash, flatten_subgroups=True):
+        await worked(rival)
+    rival.memory.faults.clear()
+    rival.writer = heir = Mortal(subject.writer, 0, when)
+    rival.begin()
+    await worked(rival)
+    assert rival.phase == "Done"
+    assert await subject.stages(name) == {"1": "Archived", "2": "Production"}
+    # What the one before had written is not written again.
+    done = (write, when) in {("registry", "after"), ("end", "before"), ("end", "after")}
+    assert heir.written == (0 if done else 1)
 
 
 async def test_two_operators_that_promote_one_model_at_once_leave_one_version_in_production(

@@ -34,12 +34,17 @@ def install_mlflow(
         settings=settings, accounts=accounts,
     )  # fmt: skip
     access.apply(made)
-    access.kubectl("rollout", "status", "deployment/mlflow", "-n", namespace, "--timeout=60s")
-    return registry.Mlflow(access, namespace, registry.ADMIN if accounts else None)
+    access.kubectl("rollout", "status", "deployment/mlflow", "-n", namespace, "--timeout=120s")
+    server = registry.Mlflow(access, namespace, registry.ADMIN if accounts else None)
+    wait_for(server.answers, seconds=30, what=f"the Service of {namespace} leads to MLflow")
+    return server
 
 
-def install_operator(access: Access, *settings: str, namespace: str = NAMESPACE) -> None:
-    """`helm install --wait`, as the README says it, with images of this tree and a registry poll of a second."""
+def install_operator(access: Access, *settings: str, namespace: str = NAMESPACE, keep: bool = False) -> None:
+    """`helm install --wait`, as the README says it, with images of this tree and a registry poll of a second.
+
+    One that is there has only these settings afterwards, or with `keep` its other ones, too.
+    """
     there = bool(access.kubectl("get", "deployment", RELEASE, "-n", namespace, "--ignore-not-found"))
     wanted = {
         "image.repository": f"{access.image_prefix}/tidegate-operator",
@@ -57,7 +62,7 @@ def install_operator(access: Access, *settings: str, namespace: str = NAMESPACE)
     chart = str(ROOT / "charts" / "tidegate")
     access.helm(
         "upgrade", "--install", RELEASE, chart, "-n", namespace, "--create-namespace", "--wait", "--timeout=120s",
-        *sets, *extra,
+        *(["--reset-then-reuse-values"] if keep else []), *sets, *extra,
     )  # fmt: skip
     if not there:
         return

@@ -161,6 +161,14 @@ class Mlflow:
             except urllib.error.HTTPError as error:
                 raise AssertionError(f"{method} {path}: {error.code} {error.read().decode()[:500]}") from error
 
+    def answers(self) -> bool:
+        """Whether the Service leads to it yet: nodes learn of a ready pod a moment later."""
+        try:
+            self.call("registered-models/search?max_results=1", method="GET")
+        except urllib.error.URLError:
+            return False
+        return True
+
     def account(self, name: str, password: str) -> None:
         """Make an account, which may read everything, as MLflow has it."""
         self.call("users/create", username=name, password=password)

@@ -13,6 +13,7 @@ import aiohttp
 from aiohttp import web
 
 WRITES = frozenset({"POST", "PUT", "PATCH", "DELETE"})
+GRACE = 0.2  # seconds
 _DROPPED = frozenset({"host", "content-length", "transfer-encoding", "connection", "content-encoding"})
 
 
@@ -83,7 +84,7 @@ class Relay:
 
     async def _run(self) -> None:
         self._loop, self._end = asyncio.get_running_loop(), asyncio.Event()
-        connector = aiohttp.TCPConnector(ssl=self._tls, limit=0)
+        connector = aiohttp.TCPConnector(ssl=self._tls, limit=0, enable_cleanup_closed=True)
         timeout = aiohttp.ClientTimeout(total=None)
         async with aiohttp.ClientSession(connector=connector, timeout=timeout, auto_decompress=False) as self._session:
             app = web.Application(client_max_size=2**24)
@@ -95,7 +96,10 @@ class Relay:
             self.url = f"http://{host}:{port}"
             self._started.set()
             await self._end.wait()
+            await self._cut()
             await runner.cleanup()
+        # What is given up is closed in later rounds of the loop, which would not come any more.
+        await asyncio.sleep(GRACE)
 
     async def _pass_on(self, request: web.Request) -> web.StreamResponse:
         if request.transport is None or self._is_cut:

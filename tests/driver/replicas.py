@@ -181,15 +181,14 @@ class Cell:
 class Replica:
     """One operator process, whose way to the API server is a relay of its own."""
 
-    def __init__(self, cell: Cell, directory: Path, *, coverage: bool = False) -> None:
+    def __init__(self, cell: Cell, directory: Path) -> None:
         self.relay = Relay(cell.cluster.server, ca_file=cell.cluster.ca_file, token=cell.cluster.token)
         self._cell = cell
         number = len(list(directory.glob("*.log")))
         self.log = directory / f"{number}.log"
         config = directory / f"{number}.kubeconfig"
         config.write_text(yaml.safe_dump(_kubeconfig(self.relay.url)))
-        passed_on = ("PATH", "HOME", *(("COVERAGE_PROCESS_START", "COVERAGE_PROCESS_CONFIG") if coverage else ()))
-        kept = {name: os.environ[name] for name in passed_on if name in os.environ}
+        kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
         own = {
             "PYTHONPATH": str(SOURCE),
             "KUBECONFIG": str(config),

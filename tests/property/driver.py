@@ -10,7 +10,19 @@ from tests.property.people import ASKING, PeopledWorld
 from tests.property.world import BrokenInvariantError
 from tests.unit.core import builders as make
 
-VERDICTS = ("good", "bad", "none", "stale", "partial", "elsewhere", "suspected", "held", "undecided", "observed")
+VERDICTS = (
+    "good",
+    "bad",
+    "silent",
+    "none",
+    "stale",
+    "partial",
+    "elsewhere",
+    "suspected",
+    "held",
+    "undecided",
+    "observed",
+)
 WAITS = (0.1, 0.4, 3.0, 20.0, 61.0, 700.0, 4000.0)
 
 

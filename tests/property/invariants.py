@@ -28,7 +28,6 @@ REJECTING = {
     Reason.ALERT_FIRING,
     Reason.GUARD_BREACHED,
     Reason.CRASHED,
-    Reason.UNREACHABLE,
     Reason.ABORTED,
     Reason.APPROVAL_REFUSED,
     Reason.GATE_FAILED,
@@ -141,24 +140,24 @@ def causes(c: Case) -> set[str]:
     if rollout is None or c.blocked:
         return set()
     found: set[str] = set()
-    said, facts = c.seen.evidence, c.seen.of(rollout.canary.name)
-    breached = isinstance(said, Judgement) and said.breach is not None and said.canary == rollout.canary.name
+    said, facts = _said_against(c), c.seen.of(rollout.canary.name)
+    breached = said not in {None, Reason.UNREACHABLE}
     saved = c.ledger.condemned.get(named(rollout))
     revoked = c.plan.revoke_reverts and c.ledger.refused(named(rollout))
     if saved is not None:
         crashed = any(count > c.ledger.restarts.get(pod, 0) for pod, count in facts.restarts.items())
-        blamed = saved.reason is Reason.ENDPOINTS_LOST and (breached or crashed)
+        blamed = saved.reason in {Reason.ENDPOINTS_LOST, Reason.UNREACHABLE} and (breached or crashed)
         return {"rejects"} if saved.rejects or blamed or revoked or c.asked("abort") else {"parks"}
     more = any(count > c.ledger.restarts.get(pod, 0) for pod, count in facts.restarts.items())
     if rollout.weight > 0 and c.alarming():
         found.add("rejects")
     at_gates = not (c.ledger.had_weight or c.direct(rollout))
-    if at_gates and shut(c.plan, c.seen, rollout.canary.version, c.before.stable):
-        found.add("rejects")
-    if at_gates and failed(c.seen, rollout):
+    if at_gates and (shut(c.plan, c.seen, rollout.canary.version, c.before.stable) or failed(c.seen, rollout)):
         found.add("rejects")
     if breached or revoked or c.asked("abort") or (c.ledger.had_weight and more):
         found.add("rejects")
+    if said is Reason.UNREACHABLE:
+        found.add("rejects" if work(rollout.canary) in c.ledger.silent else "parks")
     unwanted = not isinstance(c.seen.wanted, Unavailable) and not c.wants(rollout.canary)
     if unwanted or (rollout.weight > 0 and facts.endpoints == 0):
         found.add("parks")
@@ -169,6 +168,14 @@ def causes(c: Case) -> set[str]:
     if rollout.canary_since is None and spent >= c.plan.progress_deadline and unready:
         found.add("parks")
     return found
+
+
+def _said_against(c: Case) -> Reason | None:
+    """What the evidence says against the canary."""
+    said = c.seen.evidence
+    if c.rollout is None or not isinstance(said, Judgement) or said.canary != c.rollout.canary.name:
+        return None
+    return said.breach.reason if said.breach is not None else None
 
 
 def _first_pods(c: Case, rollout: Rollout) -> int:
@@ -211,7 +218,7 @@ def _rightly(verdict: Verdict | None, found: set[str]) -> Iterator[str]:
         yield f"reverted without a cause: {verdict}"
     if verdict.rejects != ("rejects" in found):
         yield f"{verdict.reason}: rejects={verdict.rejects}, but the causes: {found}"
-    if verdict.rejects != (verdict.reason in REJECTING):
+    if verdict.reason is not Reason.UNREACHABLE and verdict.rejects != (verdict.reason in REJECTING):
         yield f"{verdict.reason} with rejects={verdict.rejects}"
 
 

@@ -32,6 +32,7 @@ class Ledger:
     retried: set[str] = field(default_factory=set)
     failures: dict[Work, int] = field(default_factory=dict)
     not_before: dict[Work, float] = field(default_factory=dict)
+    silent: set[Work] = field(default_factory=set)
     left: dict[Work, float] = field(default_factory=dict)
     attempts: set[str] = field(default_factory=set)
     restarts: dict[str, int] = field(default_factory=dict)
@@ -131,13 +132,16 @@ class Ledger:
             self.left[work(before.stable)] = now
         if after.stable is not None and after.stable != before.stable:
             self.failures.pop(work(after.stable), None)
+            self.silent.discard(work(after.stable))
         dropped = {work(p.revision) for p in before.parked} - {work(p.revision) for p in after.parked}
         for gone in dropped:
             self.failures.pop(gone, None)
             self.not_before.pop(gone, None)
+            self.silent.discard(gone)
         old = before.rollout
         if old is None or old.verdict is None or after.rollout is not None or old.verdict.rejects:
             return
+        (self.silent.add if old.verdict.reason is Reason.UNREACHABLE else self.silent.discard)(work(old.canary))
         if old.verdict.reason not in {Reason.WITHDRAWN, Reason.SUPERSEDED}:
             count = self.failures.get(work(old.canary), 0) + 1
             self.failures[work(old.canary)] = count

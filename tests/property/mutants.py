@@ -111,12 +111,12 @@ def _blind_revert(s: Situation) -> Decision | None:
     return s.go(record, verdict.reason, verdict.message)
 
 
-def _judged(rejects: bool) -> Decide:
-    """Mixes up parking and rejecting."""
+def _judged(rejects: bool, only: Reason | None = None) -> Decide:
+    """Mixes up parking and rejecting, of one reason or of all."""
 
     def change(plan: Plan, seen: Observed, made: Decision) -> Decision:
         rollout = made.record.rollout
-        if rollout is None or rollout.verdict is None:
+        if rollout is None or rollout.verdict is None or only not in {None, rollout.verdict.reason}:
             return made
         verdict: Verdict = replace(rollout.verdict, rejects=rejects)
         return replace(made, record=replace(made.record, rollout=replace(rollout, verdict=verdict)))
@@ -328,6 +328,9 @@ MUTANTS: dict[str, Decide] = {
     "forgets a verdict that the route did not take": _seeing(lambda seen: replace(seen, condemned=None)),
     "begins a revision whose Service is diverted": _seeing(lambda seen: replace(seen, diverted={})),
     "ignores guards": _without_cause(causes.breached),
+    "ignores silence": _without_cause(causes.unreachable),
+    "never rejects for silence": _judged(rejects=False, only=Reason.UNREACHABLE),
+    "rejects for the first silence": _judged(rejects=True, only=Reason.UNREACHABLE),
     "takes a crash for lost endpoints": _without_cause(causes.crashed),
     "ignores lost endpoints": _without_cause(causes.endpoints_lost),
     "ignores abort": _without_cause(causes.aborted),

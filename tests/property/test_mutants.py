@@ -7,6 +7,8 @@ from tests.property.driver import walk
 from tests.property.mutants import MUTANTS
 from tests.property.people import PeopledWorld
 
+pytestmark = pytest.mark.long
+
 #: Walks that a mutant may survive at most.
 WALKS = 60
 LENGTH = 12

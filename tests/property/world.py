@@ -82,6 +82,7 @@ class World:
         )
         changes: dict[str, dict[str, object]] = {
             "bad": {"breach": Obstacle(reason=Reason.GUARD_BREACHED, message="8% errors (34 of 420) over 1%")},
+            "silent": {"breach": Obstacle(reason=Reason.UNREACHABLE, message="the canary counted no request")},
             "stale": {"fresh": False},
             "partial": {"missing": "contour: no answer of Prometheus"},
             "elsewhere": {"weight": rollout.weight - 1},

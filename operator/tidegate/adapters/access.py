@@ -143,7 +143,11 @@ class Access:
     def __init__(self, identity: Identity, *, connections: int = 1000) -> None:
         self.server: str = identity.server.rstrip("/")
         self.identity = identity
-        self._connector = aiohttp.TCPConnector(limit=connections, ssl=identity.tls, keepalive_timeout=_KEEP_ALIVE)
+        # What was given up in the middle of an answer waits for the other side's farewell, too: two seconds, and not
+        # beyond our end (asyncio's own limit is 30 s).
+        self._connector = aiohttp.TCPConnector(
+            limit=connections, ssl=identity.tls, keepalive_timeout=_KEEP_ALIVE, enable_cleanup_closed=True
+        )
         self.session = self.share()
 
     def share(self, *, patient: bool = False, within: Middleware | None = None) -> aiohttp.ClientSession:

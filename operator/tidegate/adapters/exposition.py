@@ -74,7 +74,7 @@ def _is_name(name: str) -> bool:
     return _NAME.fullmatch(name) is not None
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def _labels(text: str) -> Mapping[str, str]:
     labels: dict[str, str] = {}
     at = 0
@@ -156,7 +156,7 @@ def ladders(name: str, series: Samples, label: str | None) -> dict[str, dict[flo
     return found
 
 
-@lru_cache(maxsize=4096)
+@lru_cache(maxsize=1024)
 def _edge(name: str, text: str | None) -> float:
     if text is None or not _NUMBER.fullmatch(text) or math.isnan(float(text)):
         raise Malformed(f"{name} has a bucket with the edge {text!r}")

@@ -43,6 +43,8 @@ _BAD, _NOT_FOUND, _CONFLICT = 400, 404, 409
 #: Statuses that pass by themselves; so does every 5xx. 401 is a token about to be read anew, 410 a page that expired.
 _PASSING = frozenset({401, 408, 410, 425, 429})
 _SERVER_ERROR = 500
+#: What the kubelet writes for a log, with status 200, where it has removed the container already.
+_NO_LOG = "unable to retrieve container logs for "
 #: A field that isn't in the schema, or twice in a list: the API server says 500 and means 422.
 _UNTYPED = "failed to create typed patch object"
 
@@ -194,7 +196,8 @@ class KubeCluster:
             status, text = await self._exchange("GET", url, params=query)
         except (aiohttp.ClientError, TimeoutError, OSError):
             return ""
-        return "" if status >= _BAD else text.decode("utf-8", "replace").strip()
+        line = text.decode("utf-8", "replace").strip()
+        return "" if status >= _BAD or line.startswith(_NO_LOG) else line
 
     async def _request(
         self,

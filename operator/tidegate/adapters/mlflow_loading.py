@@ -1,6 +1,7 @@
 """Brings up a client of MLflow when one is first needed: importing mlflow takes a second and half of our memory."""
 
 import asyncio
+import gc
 import importlib
 import os
 import threading
@@ -47,5 +48,7 @@ class Loader(Generic[_T]):
             for key, value in _QUIET.items():
                 os.environ.setdefault(key, value)
             loaded = importlib.import_module(module)
+            # As for all else that is imported (tidegate.__main__): it stays, and half of what there is came with it.
+            gc.freeze()
         client: _T = getattr(loaded, name)(where, timeout=self._timeout, connect=min(_CONNECT_SECONDS, self._timeout))
         return client

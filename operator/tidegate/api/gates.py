@@ -119,7 +119,8 @@ class Smoke(Wire):
     the version."""
     malformed: bool | None = None
     """Whether a body that is no JSON must be answered with a 4xx. Anything else, three times in a row, rejects the
-    version. Absent: true, but for runtime mlserver, whose /invocations answers 500 to what it can't parse."""
+    version. Absent: true, but for runtimes mlserver (at /invocations) and triton, which answer 500 to what they can't
+    parse."""
 
 
 class Throughput(Wire):

@@ -197,7 +197,7 @@ def _gates(asked: wire_gates.Gates, runtime: Runtime) -> Gates:
         else None,
         signature=SignaturePolicy(asked.signature),
         max_size=wire_gates.size(asked.max_size) if asked.max_size is not None else None,
-        smoke=_smoke(asked.smoke, lax=runtime is Runtime.MLSERVER and asked.at_invocations) if asked.smoke else None,
+        smoke=_smoke(asked.smoke, lax=_lax(runtime, asked)) if asked.smoke else None,
         throughput=ThroughputGate(least=load.min, seconds=seconds(load.duration), concurrency=load.concurrency)
         if (load := asked.throughput) is not None
         else None,
@@ -206,8 +206,12 @@ def _gates(asked: wire_gates.Gates, runtime: Runtime) -> Gates:
     )
 
 
+def _lax(runtime: Runtime, asked: wire_gates.Gates) -> bool:
+    """Whether a server does not tell a malformed request from a fault of its own: both answer 500 to it."""
+    return runtime is Runtime.TRITON or (runtime is Runtime.MLSERVER and asked.at_invocations)
+
+
 def _smoke(asked: wire_gates.Smoke, *, lax: bool) -> SmokeGate:
-    """The smoke gate; a `lax` server does not tell a malformed request from a fault of its own."""
     malformed = not lax if asked.malformed is None else asked.malformed
     return SmokeGate(limit=seconds(asked.timeout), malformed=malformed)
 

@@ -26,7 +26,7 @@ class Act(StrEnum):
     PROMOTED = "promoted"
     REVERTED = "reverted"
     WRITTEN_BACK = "written-back"  # the registry was told
-    WITHDRAWN = "withdrawn"  # somebody deleted his approval or refusal before it had decided anything
+    WITHDRAWN = "withdrawn"  # somebody deleted a request, an approval or a refusal before anything was decided
     HANDED_OVER = "handed-over"  # a request for training went to whoever trains
     GAP = "gap"  # acts fell out of a journal that could not be told in time
     DELETED = "deleted"  # a version was deleted from the registry

@@ -54,7 +54,7 @@ def rejected(s: Situation) -> Decision | None:
 def parked(s: Situation) -> Decision | None:
     """A parked version waits for its next try; after the last one a person has to act."""
     wished = None if s.record.rollout is not None or isinstance(s.wished, Unavailable) else s.wished
-    entry = next((p for p in s.record.parked if p.revision.same_work(wished)), None)
+    entry = s.record.parking(wished)
     if entry is None:
         return None
     number = entry.revision.version.number

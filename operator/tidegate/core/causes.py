@@ -11,7 +11,7 @@ from tidegate.core import approvals
 from tidegate.core.alerts import describe, fresh
 from tidegate.core.decision import Situation
 from tidegate.core.gatekeeping import refused, tried
-from tidegate.core.observed import Judgement
+from tidegate.core.observed import Judgement, Obstacle
 from tidegate.core.reasons import Reason
 from tidegate.core.record import Record, Rollout, Verdict
 from tidegate.core.values import Revision
@@ -39,13 +39,33 @@ def alerted(s: Situation, rollout: Rollout) -> Verdict | None:
 
 
 def breached(s: Situation, rollout: Rollout) -> Verdict | None:
-    """A guard's limit is broken, or the canary takes requests and never counts any."""
+    """A guard's limit is broken."""
+    found = _held_against(s, rollout)
+    if found is None or found.reason is Reason.UNREACHABLE:
+        return None
+    return Verdict(reason=found.reason, message=found.message, rejects=True, at=s.now)
+
+
+def unreachable(s: Situation, rollout: Rollout) -> Verdict | None:
+    """The canary is given traffic and never counts any: it hangs, or nothing gets there.
+
+    Where a router's own control plane begins anew, a new backend may get nothing for half a minute, and the version
+    has no part in it. So it is tried once more, and rejected if the attempt before ended in the same way.
+    """
+    found = _held_against(s, rollout)
+    if found is None or found.reason is not Reason.UNREACHABLE:
+        return None
+    before = s.record.parking(rollout.canary)
+    again = before is not None and before.reason is Reason.UNREACHABLE
+    return Verdict(reason=found.reason, message=found.message, rejects=again, at=s.now)
+
+
+def _held_against(s: Situation, rollout: Rollout) -> Obstacle | None:
+    """What the evidence of this attempt says against its canary."""
     judged = s.seen.evidence
-    if not isinstance(judged, Judgement) or judged.breach is None:
+    if not isinstance(judged, Judgement) or (judged.canary, judged.attempt) != (rollout.canary.name, rollout.attempt):
         return None
-    if (judged.canary, judged.attempt) != (rollout.canary.name, rollout.attempt):
-        return None
-    return Verdict(reason=judged.breach.reason, message=judged.breach.message, rejects=True, at=s.now)
+    return judged.breach
 
 
 def crashed(s: Situation, rollout: Rollout) -> Verdict | None:
@@ -138,6 +158,7 @@ CAUSES: tuple[Cause, ...] = (
     aborted,
     revoked,
     # what parks
+    unreachable,
     endpoints_lost,
     unwanted,
     overdue,
@@ -157,12 +178,13 @@ def second_cause(s: Situation, rollout: Rollout, verdict: Verdict) -> Verdict | 
     """A cause to reject a rollout that was ended by one which only parks it.
 
     A person's word is heard until the end is filed. Endpoints, pods and counters are told of in three ways: what says
-    why the endpoints went may come last.
+    why the endpoints went, or why nothing was counted, may come last.
     """
     if verdict.rejects:
         return None
     words = (aborted, revoked)
-    return _first(s, rollout, (breached, crashed, *words) if verdict.reason is Reason.ENDPOINTS_LOST else words)
+    silent = verdict.reason in {Reason.ENDPOINTS_LOST, Reason.UNREACHABLE}
+    return _first(s, rollout, (breached, crashed, *words) if silent else words)
 
 
 def time_left(s: Situation, record: Record) -> list[float]:

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from tidegate.core.observed import Judgement
+from tidegate.core.reasons import Reason
 from tidegate.core.values import Unavailable
 
 
@@ -17,6 +18,8 @@ def combined(parts: Sequence[Judgement | Unavailable]) -> Judgement | Unavailabl
     if not told:
         return silent[0]
     missing = [part.message for part in silent] + [part.missing for part in told if part.missing is not None]
+    # A limit that one saw broken says more than the silence that another one heard.
+    breaches = [part.breach for part in told if part.breach is not None]
     return Judgement(
         canary=told[0].canary,
         attempt=told[0].attempt,
@@ -24,7 +27,7 @@ def combined(parts: Sequence[Judgement | Unavailable]) -> Judgement | Unavailabl
         findings=tuple(finding for part in told for finding in part.findings),
         fresh=all(part.fresh for part in told),
         healthy=not missing and all(part.healthy for part in told),
-        breach=next((part.breach for part in told if part.breach is not None), None),
+        breach=min(breaches, key=lambda breach: breach.reason is Reason.UNREACHABLE, default=None),
         suspected=any(part.suspected for part in told),
         held=next((part.held for part in told if part.held is not None), None),
         missing="; ".join(missing) or None,

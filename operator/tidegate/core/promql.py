@@ -93,7 +93,10 @@ def _total(metric: str, code: str) -> str:
 
 
 _ISTIO = 'reporter="source",destination_service_name="<revision>",destination_service_namespace="<namespace>"'
-_TRAEFIK = f'service=~"<namespace>-<revision>-(http-)?{SERVICE_PORT}@kubernetesgateway"'
+# What Traefik calls a backend: its Service and port (or that's name); in 3.7 a router, its hash, the Service and the
+# number of the backend (makeRouterName and loadService in its Gateway provider).
+_TRAEFIK_NAMES = f"<namespace>-<revision>-(http-)?{SERVICE_PORT}|.+-[0-9a-f]{{20}}-svc-<namespace>-<revision>-[0-9]+"
+_TRAEFIK = f'service=~"({_TRAEFIK_NAMES})@kubernetesgateway"'
 _RUNTIME = "tidegate_runtime_requests"
 _VLLM = f'{_PODS},method="POST",handler=~"/v1/.*"'
 

@@ -236,6 +236,10 @@ class Record:
         """What is to be written to the registry, in this order."""
         return (*((self.promotion,) if self.promotion is not None else ()), *self.discards)
 
+    def parking(self, revision: Revision | None) -> Parking | None:
+        """How the same work is parked, if it is."""
+        return next((entry for entry in self.parked if entry.revision.same_work(revision)), None)
+
     def revisions(self) -> tuple[Revision, ...]:
         """Every revision that still owns objects: stable, canary, then those on their way out."""
         first = [self.stable, self.rollout.canary if self.rollout else None]

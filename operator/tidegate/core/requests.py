@@ -72,6 +72,12 @@ def handing_acts(
     return _entered(asked, journal, acts, was, phase)
 
 
+def deleted_acts(asked: Asked, journal: Sequence[Entry], *, now: float) -> tuple[Entry, ...]:
+    """The journal of an object that was deleted before it was decided. Whoever did it, the API server does not say."""
+    gone = _act(asked, Act.WITHDRAWN, Actor.PERSON, now, message="deleted before it was decided")
+    return _entered(asked, journal, [gone], Standing.PENDING, Standing.PENDING)
+
+
 def _requested(asked: Asked, journal: Sequence[Entry]) -> Iterator[Entry]:
     if not journal:
         yield _act(asked, Act.REQUESTED, f"user:{asked.requester}", asked.at, message=asked.comment)

@@ -66,7 +66,8 @@ def _parked_others(record: Record, rollout: Rollout) -> tuple[Parking, ...]:
 
 
 def _parking(record: Record, rollout: Rollout, verdict: Verdict, now: float) -> Parking:
-    before = next((p.tries for p in record.parked if p.revision.same_work(rollout.canary)), 0)
+    known = record.parking(rollout.canary)
+    before = known.tries if known is not None else 0
     blameless = verdict.reason in BLAMELESS
     tries = before if blameless else before + 1
     wait = 0.0 if blameless else min(LAST_RETRY, FIRST_RETRY * 2.0 ** (tries - 1))

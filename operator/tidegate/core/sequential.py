@@ -109,7 +109,7 @@ def _against_limit(limit: float) -> tuple[tuple[float, float], ...]:
     return tuple((math.log(rate / limit), math.log((1.0 - rate) / (1.0 - limit))) for rate in rates)
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=1024)
 def absolute_factors(limit: float, count: Count) -> tuple[float, ...]:
     """Likelihood ratios of one look for the hypothesis rate <= `limit` (0 < limit < 1).
 
@@ -160,7 +160,7 @@ def _log_ratio(count: Count, alternative: float, null: float) -> float:
     return count.bad * math.log(alternative / null) + (count.n - count.bad) * math.log((1 - alternative) / (1 - null))
 
 
-@lru_cache(maxsize=8192)
+@lru_cache(maxsize=1024)
 def upper_bound(count: Count, risk: float) -> float:
     """The rate that is exceeded with a chance of at most `risk`: Chernoff's bound, n * KL(share, u) = log(1/risk).
 

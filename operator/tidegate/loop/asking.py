@@ -6,9 +6,9 @@ from typing import Any
 from tidegate.core.audit import Journal
 from tidegate.core.labels import KIND, PROMOTION_KIND, RETRAINING_KIND
 from tidegate.core.retraining import Terms
-from tidegate.loop.audit import Audit
+from tidegate.loop.audit import Audit, marks_of
 from tidegate.loop.fence import Fence
-from tidegate.loop.journals import ASKING, StatusJournals, read_journal
+from tidegate.loop.journals import ASKING, StatusJournals, read_journal, withdrawn
 from tidegate.loop.posting import Posting
 from tidegate.loop.promotions import Promotions, Writers
 from tidegate.loop.queue import WorkQueue
@@ -37,18 +37,24 @@ class Ledger:
     ) -> None:
         self._world = world
         self._queue = queue
+        self._clock = clock
         self.posting = Posting(receiver, read=self._read, noted=self._noted, clock=clock, metrics=metrics)
         self.audit = Audit(trail, self.posting, metrics)
         #: Called with the kind of an object, other than a `ModelDeployment`, whose status is to say more.
         self.on_noted: Callable[[str], None] = lambda _: None
 
-    def gone(self, kind: str, body: Mapping[str, Any]) -> None:
-        """An object is being deleted: what it did last is told, too."""
-        if kind in {KIND, *ASKING}:
-            meta = body["metadata"]
-            journal = self._read(kind, f"{meta['namespace']}/{meta['name']}", meta["uid"])
-            if journal is not None:
-                self.posting.leave(journal)
+    def gone(self, kind: str, body: Mapping[str, Any], *, leads: bool) -> None:
+        """An object is deleted: what it did last is told, too, and by the leader that nothing came of a request."""
+        if kind not in {KIND, *ASKING}:
+            return
+        meta = body["metadata"]
+        journal = self._read(kind, f"{meta['namespace']}/{meta['name']}", meta["uid"])
+        if journal is None:
+            return
+        last = withdrawn(journal, body, now=self._clock.now()) if leads else None
+        if last is not None:
+            self.audit.end(last, marks_of(body.get("status")))
+        self.posting.leave(last or journal)
 
     def _read(self, kind: str, key: str, uid: str) -> Journal | None:
         return read_journal(self._world, kind, key, uid)

@@ -46,6 +46,11 @@ class Audit:
         """Tell what the journal has and nobody has told; up to where all of it is told, for status."""
         return Marks(told=self._lines(journal, noted.told), posted=self._posting.follow(journal, noted.posted))
 
+    def end(self, journal: Journal, noted: Marks) -> None:
+        """The same for an object that is gone: what can't be written now is lost."""
+        self.catch_up(journal, noted)
+        self._told.pop(journal.ref.uid, None)
+
     def behind(self, journal: Journal, marks: Marks) -> bool:
         """Whether something of the journal could not be written, and is to be tried again."""
         return self._trail is not None and journal.last > (marks.told or 0)

@@ -1,12 +1,16 @@
 """The journals of objects: where they stand, and the notes in the status of those that people ask with."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Any
 
-from tidegate.api.acts import journal_of
+from tidegate.api.acts import asked_of, journal_of
 from tidegate.api.parse import reference
 from tidegate.api.record import decode
 from tidegate.core.audit import Journal, Marks
 from tidegate.core.labels import API_VERSION, KIND, PROMOTION_KIND, RECORD, RETRAINING_KIND, ROUTE_KIND
+from tidegate.core.promotion import Standing
+from tidegate.core.requests import deleted_acts
 from tidegate.errors import Conflict, UnreadableRecord
 from tidegate.loop.audit import Audit, marks_of
 from tidegate.loop.world import World
@@ -30,6 +34,15 @@ def read_journal(world: World, kind: str, key: str, uid: str) -> Journal | None:
     except UnreadableRecord:
         return None
     return Journal(kind=KIND, ref=reference(body), entries=entries)
+
+
+def withdrawn(journal: Journal, body: Mapping[str, Any], *, now: float) -> Journal | None:
+    """The journal of what somebody asked for, and deleted before it was decided; None where it is nothing of that."""
+    # What was asked for and is in no journal yet was told to nobody. Both kinds call it pending.
+    phase = (body.get("status") or {}).get("phase")
+    if journal.kind not in ASKING or not journal.entries or phase != Standing.PENDING:
+        return None
+    return replace(journal, entries=deleted_acts(asked_of(body), journal.entries, now=now))
 
 
 class StatusJournals:

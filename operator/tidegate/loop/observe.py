@@ -1,9 +1,7 @@
 """One snapshot of the world for one object. No I/O and no waiting: everything here was told before."""
 
-from collections import OrderedDict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from functools import lru_cache
 from typing import Any
 
 from tidegate.adapters.gateway import route_facts
@@ -28,6 +26,7 @@ from tidegate.errors import InvalidSpec, UnreadableRecord
 from tidegate.loop.alerts import AlertInbox
 from tidegate.loop.evidence import EvidenceWatch
 from tidegate.loop.gates import GateWatch
+from tidegate.loop.newest import Newest
 from tidegate.loop.pointers import PointerSaga
 from tidegate.loop.registries import Registries
 from tidegate.loop.registry import NOT_ASKED
@@ -37,8 +36,8 @@ from tidegate.loop.words import LastWords
 from tidegate.loop.world import World
 from tidegate.ports import Clock, Manifest
 
-#: Records and specs that are kept decoded: those of objects that something happens to.
-DECODED = PARSED = 512
+#: Objects whose spec and records are kept decoded: those that something happens to.
+OBJECTS = 512
 #: How a record with a rollout reads. Within a text its quotes would be escaped.
 _ROLLOUT = '"rollout":'
 _ON_ROUTE = (
@@ -101,8 +100,9 @@ class Observer:
         self._evidence = evidence
         self._alerts = alerts
         self._versions = {runtime: preset_version(runtime, presets) for runtime in Runtime}
-        self._plans: OrderedDict[str, tuple[str, Plan | InvalidSpec]] = OrderedDict()
-        self._decoded = lru_cache(maxsize=DECODED)(decode)
+        self._plans: Newest[str, Plan | InvalidSpec] = Newest(OBJECTS)
+        self._records: Newest[str, Record] = Newest(OBJECTS)
+        self._kept: Newest[str, Record] = Newest(OBJECTS)
 
     def snapshot(self, key: str) -> Snapshot | None:
         """What is seen of one object now; None where it is gone."""
@@ -115,7 +115,7 @@ class Observer:
         route = live if live is not None and owned_by(live, ref) else None
         unreadable: str | None = None
         try:
-            record = self._record(body, route)
+            record = self._record(key, body, route)
         except UnreadableRecord as error:
             record, unreadable = Record(), str(error)
         diversions = self._diversions(key, record)
@@ -133,7 +133,7 @@ class Observer:
             preset=self._versions[plan.serving.runtime] if isinstance(plan, Plan) else "",
             actions=_actions(body),
             taken_by=self._taken_by(plan, ref, live, route),
-            condemned=self._condemned(body, record, diversions),
+            condemned=self._condemned(key, body, record, diversions),
             diverted={name: found.to for name, found in diversions.items()},
             approvals=self._approvals(key, record),
             governed=self._governed,
@@ -177,27 +177,16 @@ class Observer:
 
     def forget(self, key: str) -> None:
         """The object is gone."""
-        self._plans.pop(key, None)
+        for decoded in (self._plans, self._records, self._kept):
+            decoded.forget(key)
         self._alerts.forget(key)
         self._recollections.forget(key)
 
     def _plan(self, key: str, body: Manifest) -> Plan | InvalidSpec:
         state = f"{body['metadata']['uid']}/{body['metadata']['resourceVersion']}"
-        known = self._plans.get(key)
-        if known is not None and known[0] == state:
-            self._plans.move_to_end(key)
-            return known[1]
-        plan: Plan | InvalidSpec
-        try:
-            plan = parse(body)
-        except InvalidSpec as error:
-            plan = error
-        self._plans[key] = (state, plan)
-        if len(self._plans) > PARSED:
-            self._plans.popitem(last=False)
-        return plan
+        return self._plans.of(key, state, lambda _: _parsed(body))
 
-    def _record(self, body: Manifest, route: Manifest | None) -> Record:
+    def _record(self, key: str, body: Manifest, route: Manifest | None) -> Record:
         """What the route remembers; where it was lost, what status does, with all traffic on stable.
 
         Raises:
@@ -206,7 +195,8 @@ class Observer:
         try:
             if route is None:
                 return restore(body.get("status") or {})
-            return self._decoded((route["metadata"].get("annotations") or {}).get(RECORD, ""))
+            text = (route["metadata"].get("annotations") or {}).get(RECORD, "")
+            return self._records.of(key, text, decode)
         except UnreadableRecord as error:
             where, remedy = _IN_STATUS if route is None else _ON_ROUTE
             raise UnreadableRecord(f"{where}: {error}; {remedy}") from error
@@ -279,13 +269,15 @@ class Observer:
                 services[name] = live
         return {name: found for name, body in services.items() if (found := diversion_of(body)) is not None}
 
-    def _condemned(self, body: Manifest, record: Record, diversions: Mapping[str, Diversion]) -> Verdict | None:
+    def _condemned(
+        self, key: str, body: Manifest, record: Record, diversions: Mapping[str, Diversion]
+    ) -> Verdict | None:
         """The verdict on the attempt under way that is on the canary's Service or in status, and not on the route."""
         rollout, text = record.rollout, (body.get("status") or {}).get("record")
         if rollout is None or rollout.verdict is not None:
             return None
         try:
-            kept = self._decoded(text) if text else Record()
+            kept = self._kept.of(key, text, decode) if text else Record()
         except UnreadableRecord:
             # Status is read for nothing else while the route is there.
             kept = Record()
@@ -310,6 +302,13 @@ class Observer:
             diversions=diversions,
             scaled=self._world.scaled(key),
         )
+
+
+def _parsed(body: Manifest) -> Plan | InvalidSpec:
+    try:
+        return parse(body)
+    except InvalidSpec as error:
+        return error
 
 
 def draft(plan: Plan) -> Manifest:

@@ -151,16 +151,18 @@ class RegistryPoll:
         return await self._registry.describe(version, wants)
 
     async def run(self) -> None:
-        """Poll until cancelled. What an earlier run was told is not taken for known: everything is read at once."""
-        self._reads.clear()
-        self._fault = NOT_ASKED
-        if self._keys:
-            self._new.set()
-        elif self._on_fault is not None:
-            self._judge(await self._registry.check())
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._read_new())
-            tasks.create_task(self._read_all())
+        """Poll until cancelled. What was told is forgotten then: pointers move while nobody here asks."""
+        try:
+            if self._keys:
+                self._new.set()
+            elif self._on_fault is not None:
+                self._judge(await self._registry.check())
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._read_new())
+                tasks.create_task(self._read_all())
+        finally:
+            self._reads.clear()
+            self._fault = NOT_ASKED
 
     def _names(self) -> list[str]:
         return list(dict.fromkeys(model for model, _ in self._keys))

@@ -2,18 +2,29 @@
 
 The kubelet shows the last line of a container's log where it ended with an error, and nothing where its code was 0. A
 person wants that line all the same: it says why a model server ended. It is read once for each end, beside the passes.
+A container that ends again and again says the same; until the newest end's line is read, or where the kubelet has
+removed that container already, the one before it stands.
 """
 
 import asyncio
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from tidegate.ports import Logs, Manifest
 
-#: Ends that are remembered.
+#: Containers that are remembered.
 KEPT = 256
-_End = tuple[str, str, int]
+_Key = tuple[str, str]
+
+
+@dataclass(slots=True)
+class _Said:
+    """What a container of a pod said. `end` is the ID of the one that ended, and that was asked for, last."""
+
+    end: str | None = None
+    line: str = ""
 
 
 class LastWords:
@@ -27,7 +38,7 @@ class LastWords:
     def __init__(self, logs: Logs | None, on_read: Callable[[str], None]) -> None:
         self._logs = logs
         self._on_read = on_read
-        self._lines: OrderedDict[_End, str] = OrderedDict()
+        self._said: OrderedDict[_Key, _Said] = OrderedDict()
         self._tasks: set[asyncio.Task[None]] = set()
 
     def ask(self, key: str, pods: Iterable[Manifest]) -> None:
@@ -36,13 +47,14 @@ class LastWords:
             return
         for pod in pods:
             for container in _silent(pod):
-                end = _end(pod, container)
-                if end in self._lines:
+                said = self._said.setdefault(_key(pod, container), _Said())
+                if said.end == _end(container):
                     continue
-                self._lines[end] = ""
-                if len(self._lines) > KEPT:
-                    self._lines.popitem(last=False)
-                task = asyncio.create_task(self._read(self._logs, key, pod, container), name=f"last words {end[0]}")
+                said.end = _end(container)
+                if len(self._said) > KEPT:
+                    self._said.popitem(last=False)
+                reading = self._read(self._logs, key, pod, container, said)
+                task = asyncio.create_task(reading, name=f"last words {pod['metadata']['name']}")
                 self._tasks.add(task)
                 task.add_done_callback(self._tasks.discard)
 
@@ -56,17 +68,17 @@ class LastWords:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
 
-    async def _read(self, logs: Logs, key: str, pod: Manifest, container: Mapping[str, Any]) -> None:
+    async def _read(self, logs: Logs, key: str, pod: Manifest, container: Mapping[str, Any], said: _Said) -> None:
         meta = pod["metadata"]
         again = "running" in (container.get("state") or {})
         line = await logs.last_line(meta["namespace"], meta["name"], container["name"], previous=again)
-        if line:
-            self._lines[_end(pod, container)] = line
+        if line and said.line != line:
+            said.line = line
             self._on_read(key)
 
     def _filled(self, pod: Manifest) -> Manifest:
         containers = [
-            _with_message(container, self._lines.get(_end(pod, container), ""))
+            _with_message(container, self._said.get(_key(pod, container), _Said()).line)
             for container in pod["status"]["containerStatuses"]
         ]
         return {**pod, "status": {**pod["status"], "containerStatuses": containers}}
@@ -88,8 +100,14 @@ def _ended(container: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]] | None
     return None
 
 
-def _end(pod: Manifest, container: Mapping[str, Any]) -> _End:
-    return pod["metadata"]["uid"], container["name"], int(container.get("restartCount", 0))
+def _key(pod: Manifest, container: Mapping[str, Any]) -> _Key:
+    return pod["metadata"]["uid"], container["name"]
+
+
+def _end(container: Mapping[str, Any]) -> str:
+    """Which end it is. The count of restarts does not tell: it stays while what it counts runs and ends."""
+    ended = _ended(container)
+    return str(ended[1].get("containerID", "")) if ended is not None else ""
 
 
 def _with_message(container: dict[str, Any], line: str) -> dict[str, Any]:

@@ -9,13 +9,13 @@ import zlib
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any
 
 from tidegate.adapters.gateway import Claims
 from tidegate.api.approval import approved_object
 from tidegate.core.autoscaling import scaled_deployment
 from tidegate.core.labels import APPROVAL_KIND, AUTOSCALER_KIND, KIND, OWNER, ROUTE_KIND
+from tidegate.loop.newest import Newest
 from tidegate.ports import Manifest
 
 #: Every kind that is watched, those first that others are read with.
@@ -61,7 +61,7 @@ class World:
         self._claims = Claims()
         self._packing: dict[str, Packing] = {}
         self._buried: dict[str, None] = {}
-        self._unpacked = lru_cache(maxsize=UNPACKED)(self._unpack)
+        self._values: Newest[Kept, Manifest] = Newest(UNPACKED)
         self._scalers: dict[str, set[str]] = defaultdict(set)
         #: How often anything here became another.
         self.changes = 0
@@ -111,7 +111,9 @@ class World:
         if kept.kind == ROUTE_KIND:
             self._claims.drop(*kept.name.split("/"))
         self._own(kept, None)
-        return self._scales(kept, None) if kept.kind == AUTOSCALER_KIND else kept.concerns
+        concerns = self._scales(kept, None) if kept.kind == AUTOSCALER_KIND else kept.concerns
+        self._values.forget((kept.kind, kept.name))
+        return concerns
 
     def get(self, kind: str, key: str) -> Manifest | None:
         """One object by `namespace/name`."""
@@ -168,6 +170,9 @@ class World:
     def _pack(self, slim: Manifest) -> bytes:
         text = json.dumps(slim, separators=(",", ":")).encode()
         return self._packing.setdefault(slim["kind"], Packing(like=text)).pack(text)
+
+    def _unpacked(self, kept: "Kept") -> Manifest:
+        return self._values.of((kept.kind, kept.name), kept, self._unpack)
 
     def _unpack(self, kept: "Kept") -> Manifest:
         body: Manifest = json.loads(self._packing[kept.kind].unpack(kept.packed))

@@ -33,7 +33,7 @@ EXPECTED: dict[str, tuple[dict[str, int], float, int | None]] = {
     "tidegate": ({"2xx": 35, "4xx": 6, "5xx": 13}, 0.025, 54),
     "mlserver": ({"200": 30, "500": 4, "422": 6}, 0.005, 7),
     "kserve": ({"": 34}, 0.005, 0),
-    "triton": ({"2xx": 41, "5xx": 13}, 1.0, None),
+    "triton": ({"2xx": 46, "5xx": 13}, 1.0, None),
     "vllm": ({"2xx": 35, "4xx": 6, "5xx": 13}, 0.5, 41),
 }
 

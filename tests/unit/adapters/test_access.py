@@ -1,15 +1,19 @@
 """Whom an API server knows us as: by a kubeconfig, or by a pod's service account."""
 
+import asyncio
 import json
+import socket
 import ssl
 import subprocess
 import sys
+import threading
 from pathlib import Path
 from typing import Any
 
 import pytest
+from tests.fixtures.certificate import certify
 
-from tidegate.adapters.access import Access, find_identity, own_namespace
+from tidegate.adapters.access import Access, Identity, find_identity, own_namespace
 from tidegate.errors import Unreachable
 
 CERTIFICATE = Path(ssl.get_default_verify_paths().cafile or "/etc/ssl/certs/ca-certificates.crt")
@@ -136,3 +140,75 @@ def test_an_operator_in_a_pod_does_not_carry_the_client_library() -> None:
     program = "import sys, tidegate.process; assert not [m for m in sys.modules if m.startswith('kubernetes')]"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+class Mute:
+    """A TLS server in a thread: it answers half, and says no farewell."""
+
+    def __init__(self, folder: Path) -> None:
+        cert, key = folder / "tls.crt", folder / "tls.key"
+        certify(cert, key)
+        self._tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        self._tls.load_cert_chain(cert, key)
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.url = f"https://127.0.0.1:{self._listener.getsockname()[1]}"
+        self.left = False
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        connection, _ = self._listener.accept()
+        with self._tls.wrap_socket(connection, server_side=True) as client:
+            client.recv(65536)
+            client.sendall(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n")
+            # Below TLS, which would answer a farewell by itself.
+            with socket.socket(fileno=client.detach()) as bare:
+                bare.settimeout(5)
+                self.left = self._ends(bare)
+
+    @staticmethod
+    def _ends(bare: socket.socket) -> bool:
+        try:
+            while bare.recv(65536):
+                pass
+        except TimeoutError:
+            return False
+        except ConnectionResetError:
+            return True
+        return True
+
+    def end(self) -> bool:
+        """Whether the client closed its connection."""
+        self._thread.join(10)
+        self._listener.close()
+        return self.left
+
+
+async def give_up(server: Mute) -> None:
+    """A watch is cancelled in the middle of its answer, and all is closed."""
+    trusting = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    trusting.check_hostname, trusting.verify_mode = False, ssl.CERT_NONE
+
+    async def nobody() -> dict[str, str]:
+        return {}
+
+    access = Access(Identity(server=server.url, tls=trusting, headers=nobody))
+
+    heard = asyncio.Event()
+
+    async def watch() -> None:
+        async with access.session.get(access.server) as answer:
+            async for _ in answer.content.iter_any():
+                heard.set()
+
+    task = asyncio.create_task(watch())
+    await asyncio.wait_for(heard.wait(), 10)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+    await access.close()
+
+
+def test_a_watch_that_is_given_up_leaves_no_connection_behind_when_the_loop_ends(tmp_path: Path) -> None:
+    server = Mute(tmp_path)
+    asyncio.run(give_up(server))
+    assert server.end()

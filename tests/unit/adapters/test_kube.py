@@ -254,6 +254,13 @@ async def test_the_last_line_of_a_log_is_asked_for_by_itself_and_cut(start: Star
     assert seen == {"path": "/api/v1/namespaces/ml/pods/a/log", "query": query}
 
 
+async def test_the_log_of_a_container_that_the_kubelet_has_removed_is_nothing(start: Start) -> None:
+    async def serve(request: web.Request) -> web.Response:
+        return web.Response(text="unable to retrieve container logs for containerd://da6a15a09cc586aa")
+
+    assert await (await start(serve)).last_line("ml", "a", "model", previous=False) == ""
+
+
 @pytest.mark.parametrize("answer", [400, 403, 404, 500, None])
 async def test_a_log_that_cannot_be_read_is_nothing(start: Start, answer: int | None) -> None:
     async def serve(request: web.Request) -> web.Response:

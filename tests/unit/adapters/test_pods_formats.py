@@ -217,7 +217,7 @@ def page_of(runtime: Runtime) -> str:
     ("runtime", "finished", "last", "slow"),
     [
         (Runtime.KSERVE, {"": 34}, 10.0, (0.005, 0)),
-        (Runtime.TRITON, {"2xx": 41, "5xx": 13}, None, None),
+        (Runtime.TRITON, {"2xx": 46, "5xx": 13}, None, None),
         (Runtime.VLLM, {"2xx": 35, "4xx": 6, "5xx": 13}, 7680.0, (0.5, 41)),
     ],
 )

@@ -8,9 +8,12 @@ from tests.unit.api.case import LEAST, merge
 from tidegate.api.parse import parse
 from tidegate.core.gates import Gates, SmokeGate, ThroughputGate
 
+TEMPLATE = {"spec": {"containers": [{"name": "model", "image": "registry.example.com/server:1"}]}}
+
 
 def _gates(runtime: str = "tidegate", **gates: Any) -> Gates:
-    spec = {"serving": {"runtime": runtime}, "gates": gates}
+    serving = {"runtime": runtime, **({"template": TEMPLATE} if runtime == "triton" else {})}
+    spec = {"serving": serving, "gates": gates}
     return parse(merge(LEAST, {"metadata": {"uid": "u", "generation": 1}, "spec": spec})).gates
 
 
@@ -35,4 +38,10 @@ def test_a_request_of_ones_own_is_sent_as_it_was_written() -> None:
 )
 def test_mlserver_is_asked_for_a_4xx_only_where_it_gives_one(request_: Any, asked: bool) -> None:
     gates = _gates("mlserver", smoke={}, **({} if request_ is None else {"request": request_}))
+    assert gates.smoke == SmokeGate(limit=2.0, malformed=asked)
+
+
+@pytest.mark.parametrize(("said", "asked"), [({}, False), ({"malformed": True}, True)])
+def test_triton_is_asked_for_a_4xx_only_by_who_says_so(said: Any, asked: bool) -> None:
+    gates = _gates("triton", smoke=said, request={"path": "/v2/models/m/infer", "body": {"inputs": []}})
     assert gates.smoke == SmokeGate(limit=2.0, malformed=asked)

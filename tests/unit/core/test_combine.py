@@ -53,6 +53,12 @@ def test_a_source_that_cannot_tell_hides_no_breach() -> None:
     assert told(GOOD, BREACH, GOOD).breach == BREACH.breach
 
 
+def test_a_broken_limit_says_more_than_silence() -> None:
+    quiet = replace(BREACH, breach=Obstacle(reason=Reason.UNREACHABLE, message="no request"))
+    assert told(quiet, BREACH).breach == told(BREACH, quiet).breach == BREACH.breach
+    assert told(quiet, GOOD).breach == quiet.breach
+
+
 def test_suspicion_and_a_fault_that_stable_shares_are_anyones() -> None:
     assert told(GOOD, replace(GOOD, suspected=True)).suspected
     assert told(GOOD, replace(GOOD, held="held")).held == "held"

@@ -12,8 +12,10 @@ from tidegate.core.observed import Exit, Obstacle
 from tidegate.core.reasons import Reason
 from tidegate.core.record import Handled, Leaving, Parking, Proven, Record, Rejection, Retiring, Stopwatch, Verdict
 from tidegate.core.revert import lowers, reverted
+from tidegate.core.values import Revision
 
 BREACH = Obstacle(reason=Reason.GUARD_BREACHED, message="8.1% errors (34 of 420) over the limit of 1%")
+SILENCE = Obstacle(reason=Reason.UNREACHABLE, message="the canary counted no request while stable counted 420")
 AT_5 = make.record()
 AT_0 = make.record(rollout=make.starting())
 BAKE = make.record(rollout=make.rollout(weight=100))
@@ -27,6 +29,12 @@ def _exit(**fields: Any) -> Exit:
     return replace(Exit(pod="canary-0", container="model", code=3, message="boom"), **fields)
 
 
+def _parked_before(reason: Reason, revision: Revision = make.V7) -> Record:
+    """An attempt before ended so."""
+    entry = Parking(revision=revision, attempt=0, reason=reason, message="so", at=0, tries=1, retry_at=60)
+    return replace(AT_5, parked=(entry,))
+
+
 def _late(record: Record, spent: float) -> Record:
     assert record.rollout is not None
     return replace(record, rollout=replace(record.rollout, deadline=Stopwatch(since=make.NOW - spent)))
@@ -36,6 +44,31 @@ CAUSES: dict[str, tuple[Record, dict[str, Any], Reason, bool]] = {
     "an alert rejects": (AT_5, {"alerts": make.told(make.alert())}, Reason.ALERT_FIRING, True),
     "an alert in the bake rejects": (BAKE, {"alerts": make.told(make.alert())}, Reason.ALERT_FIRING, True),
     "a guard's breach rejects": (AT_5, {"evidence": make.judgement(AT_5, breach=BREACH)}, Reason.GUARD_BREACHED, True),
+    "silence parks": (AT_5, {"evidence": make.judgement(AT_5, breach=SILENCE)}, Reason.UNREACHABLE, False),
+    "silence after another failure parks": (
+        _parked_before(Reason.ENDPOINTS_LOST),
+        {"evidence": make.judgement(AT_5, breach=SILENCE)},
+        Reason.UNREACHABLE,
+        False,
+    ),
+    "silence after silence rejects": (
+        _parked_before(Reason.UNREACHABLE),
+        {"evidence": make.judgement(AT_5, breach=SILENCE)},
+        Reason.UNREACHABLE,
+        True,
+    ),
+    "silence after that of another revision parks": (
+        _parked_before(Reason.UNREACHABLE, make.V8),
+        {"evidence": make.judgement(AT_5, breach=SILENCE)},
+        Reason.UNREACHABLE,
+        False,
+    ),
+    "an exit outweighs silence": (
+        AT_5,
+        {"evidence": make.judgement(AT_5, breach=SILENCE), "revisions": _pods(v7=make.pods(2, exits=(_exit(),)))},
+        Reason.CRASHED,
+        True,
+    ),
     "a breach in the bake rejects": (
         BAKE,
         {"evidence": make.judgement(BAKE, breach=BREACH)},
@@ -241,6 +274,19 @@ def test_an_exit_that_is_told_of_after_the_lost_endpoints_rejects() -> None:
     seen = make.seen(record, revisions=_pods(v7=make.pods(0, exits=(_exit(),))))
     decision = decide(make.plan(), record, seen)
     assert decision.reason is Reason.CRASHED
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"revisions": _pods(v7=make.pods(2, exits=(_exit(),)))}, Reason.CRASHED),
+        ({"evidence": make.judgement(AT_5, breach=BREACH)}, Reason.GUARD_BREACHED),
+    ],
+    ids=["exit", "breach"],
+)
+def test_what_is_told_after_silence_rejects(fields: dict[str, Any], reason: Reason) -> None:
+    record = _ended(rejects=False, reason=Reason.UNREACHABLE)
+    assert decide(make.plan(), record, make.seen(record, **fields)).reason is reason
 
 
 def test_an_exit_after_a_withdrawal_is_nobodys_fault() -> None:

@@ -63,12 +63,18 @@ CASES = {
     "a retry": (
         REJECTED, replace(REJECTED, rejected=(), handled=(RETRY,)), [("requested", "person", "7", "", "retry")]
     ),
+    "a request for what is forgotten": (REJECTED, make.idle(handled=(RETRY, Handled(action="abort", value="1/1"))), [
+        ("requested", "person", "7", "", "retry")
+    ]),
     "an alert that was dismissed": (
         make.idle(), make.idle(handled=(Handled(action="dismiss", value="a1"),)),
         [("requested", "person", "6", "", "dismiss")],
     ),
     "a wait for approval": (at(5), at(5, **WAITING), []),
     "its end by approval": (at(5, **WAITING), at(5, approvals=(YES,)), [("approved", "user:ann", "7", "", "25%")]),
+    "a step after an approval": (
+        at(5, approvals=(YES,)), at(25, approvals=(YES,)), [("step", "tidegate", "7", "5%", "25%")]
+    ),
     "a refusal while it waits": (
         at(5, **WAITING), at(5, **WAITING, approvals=(NO,)), [("refused", "user:bob", "7", "", "25%")]
     ),
@@ -78,7 +84,10 @@ CASES = {
     "a rejected version off its pointer": (
         make.idle(discards=(DISCARD,)), make.idle(), [("written-back", "tidegate", "8", "8", "alias challenger")]
     ),
-    "a pointer that is still to follow": (make.idle(promotion=INTENT, discards=(DISCARD,)),) * 2 + ([],),
+    "a pointer that is still to follow": (
+        make.idle(promotion=INTENT), make.idle(promotion=INTENT, discards=(DISCARD,)), []
+    ),
+    "pointers that nobody has moved": (make.idle(promotion=INTENT, discards=(DISCARD,)),) * 2 + ([],),
     "what is only filed": (at(0, verdict=BREACH), REJECTED, []),
     "a confirmation": (at(5, hold=None), at(5), []),
     "nothing": (at(5), at(5), []),

@@ -8,7 +8,7 @@ from tidegate.core.audit import Entry
 from tidegate.core.journal import KEPT, LONGEST
 from tidegate.core.promotion import VOTES, Outcome, Standing, Vote, last_words
 from tidegate.core.reasons import Reason
-from tidegate.core.requests import Asked, Voice, handing_acts, promotion_acts
+from tidegate.core.requests import Asked, Voice, deleted_acts, handing_acts, promotion_acts
 from tidegate.core.retraining import Handing
 
 NOW = 2_000.0
@@ -94,6 +94,13 @@ def test_what_a_write_of_a_request_for_training_enters(phase: Handing, expected:
     assert [(entry.act.value, entry.outcome) for entry in begun] == [("requested", "done"), *expected]
     assert all(len(entry.message) <= LONGEST for entry in begun)
     assert handing_acts(ASKED, begun, phase, phase, "x", now=NOW) == begun
+
+
+def test_the_journal_of_what_was_deleted_undecided_ends_with_it_and_numbers_go_on() -> None:
+    after = deleted_acts(ASKED, BEGUN, now=NOW)
+    assert after[:1] == BEGUN
+    assert shown(after[1:]) == [(2, "withdrawn", "person", "done")]
+    assert (after[1].at, after[1].message) == (NOW, "deleted before it was decided")
 
 
 VOTERS = st.lists(

@@ -6,13 +6,13 @@ import hashlib
 import hmac
 import json
 import ssl
-import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
+from tests.fixtures.certificate import certify
 
 from tidegate.adapters.clock import SteadyClock
 from tidegate.adapters.relay import LeaderRelay
@@ -243,25 +243,8 @@ async def test_without_a_known_leader_the_sender_is_to_try_again(replica: Replic
 def certificate(tmp_path: Path) -> tuple[str, str]:
     """A certificate for the Service's name, which signed itself."""
     cert, key = tmp_path / "tls.crt", tmp_path / "tls.key"
-    make(cert, key)
+    certify(cert, key)
     return str(cert), str(key)
-
-
-def make(cert: Path, key: Path) -> None:
-    command = [
-        "openssl",
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:P-256",
-        "-nodes",
-        "-days",
-        "2",
-    ]
-    name = ["-subj", "/CN=tidegate", "-addext", "subjectAltName=DNS:tidegate.tidegate-system.svc"]
-    subprocess.run([*command, *name, "-keyout", str(key), "-out", str(cert)], check=True, capture_output=True)
 
 
 async def test_over_tls_webhooks_have_a_port_of_their_own_and_replicas_know_each_other(
@@ -305,7 +288,7 @@ async def test_a_renewed_certificate_is_shown_without_a_restart(
 
 def _mounted(directory: Path, version: str) -> str:
     (directory / version).mkdir()
-    make(directory / version / "tls.crt", directory / version / "tls.key")
+    certify(directory / version / "tls.crt", directory / version / "tls.key")
     return (directory / version / "tls.crt").read_text()
 
 

@@ -24,10 +24,12 @@ class Slow(FakeCluster):
         return await super().last_line(namespace, pod, container, previous=previous)
 
 
-def pod(name: str = "a", *, restarts: int = 1, code: int = 0, message: str = "", state: str = "waiting") -> Manifest:
-    ended: dict[str, Any] = {"exitCode": code, "reason": "Completed", **({"message": message} if message else {})}
+def pod(name: str = "a", *, end: str = "1", code: int = 0, message: str = "", state: str = "waiting") -> Manifest:
+    ended: dict[str, Any] = {"exitCode": code, "reason": "Completed", "containerID": f"containerd://{end}"}
+    if message:
+        ended["message"] = message
     now: dict[str, Any] = {"terminated": ended} if state == "terminated" else {state: {}}
-    container = {"name": "model", "restartCount": restarts, "state": now, "lastState": {"terminated": ended}}
+    container = {"name": "model", "restartCount": 1, "state": now, "lastState": {"terminated": ended}}
     return {
         "metadata": {"namespace": "ml", "name": name, "uid": f"uid-{name}"},
         "status": {"containerStatuses": [container]},
@@ -59,10 +61,32 @@ async def test_each_end_is_an_own_one_and_that_of_a_container_that_runs_again_is
     logs = Slow()
     logs.may.set()
     words = LastWords(logs, print)
-    words.ask("ml/fraud", [pod(restarts=1)])
-    words.ask("ml/fraud", [pod(restarts=2, state="running"), pod("b", state="terminated")])
+    words.ask("ml/fraud", [pod(end="1")])
+    words.ask("ml/fraud", [pod(end="2", state="running"), pod("b", state="terminated")])
     await until(lambda: len(logs.asked) == 3)
     assert logs.asked == [("a", False), ("a", True), ("b", False)]
+    await words.close()
+
+
+async def test_the_line_before_stands_until_the_newest_end_is_read_also_if_it_cannot_be() -> None:
+    logs, told = Slow(), list[str]()
+    logs.may.set()
+    logs.logs["ml", "a", "model"] = "nothing to serve"
+    words = LastWords(logs, told.append)
+    words.ask("ml/fraud", [pod(end="1", state="running")])
+    await until(lambda: told == ["ml/fraud"])
+    # The one that ran while the first end was read has ended: the restarts are as many as before.
+    logs.logs["ml", "a", "model"] = ""
+    second = pod(end="2", state="terminated")
+    words.ask("ml/fraud", [second])
+    assert said(words, second) == "nothing to serve"
+    await until(lambda: len(logs.asked) == 2)
+    assert said(words, second) == "nothing to serve"
+    logs.logs["ml", "a", "model"] = "still nothing"
+    third = pod(end="3")
+    words.ask("ml/fraud", [third])
+    await until(lambda: len(told) == 2)
+    assert said(words, third) == "still nothing"
     await words.close()
 
 
@@ -89,12 +113,12 @@ async def test_a_log_that_cannot_be_read_changes_nothing_and_is_not_asked_for_ag
     await words.close()
 
 
-async def test_only_so_many_ends_are_remembered_and_nobody_is_waited_for_at_the_end() -> None:
+async def test_only_so_many_containers_are_remembered_and_nobody_is_waited_for_at_the_end() -> None:
     logs = Slow()
     words = LastWords(logs, print)
     words.ask("ml/fraud", [pod(f"{n}") for n in range(KEPT + 10)])
     await until(lambda: len(logs.asked) == KEPT + 10)
-    assert len(words._lines) == KEPT
+    assert len(words._said) == KEPT
     await words.close()
 
 

@@ -159,5 +159,5 @@ class RequestsOfAnyOrder(RuleBasedStateMachine):
 
 TestOneScrapeAddsUpWhateverTheOrderOfRequests = RequestsOfAnyOrder.TestCase
 TestOneScrapeAddsUpWhateverTheOrderOfRequests.settings = settings(
-    max_examples=40, stateful_step_count=25, deadline=None
+    max_examples=15, stateful_step_count=25, deadline=None
 )
