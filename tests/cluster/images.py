@@ -37,6 +37,8 @@ class Image:
     """Names of the lock files in `requirements/` whose wheels the build needs."""
     sources: tuple[str, ...]
     """Directories of the project that are copied into it."""
+    beside: tuple[str, ...] = ()
+    """Directories that stages of other targets copy: the builder wants to see them, and nothing of them is in it."""
 
     @property
     def reference(self) -> str:
@@ -53,22 +55,23 @@ class Image:
         )
 
 
-def _project_image(target: str) -> Image:
-    # Older releases of buildah build the stages of the other target, too: both want all wheels.
+def _project_image(target: str, package: str, other: str) -> Image:
+    # Older releases of buildah build the stages of the other target, too: both want all wheels, and both packages.
     return Image(
         name=f"tidegate-{target}",
         dockerfile=PROJECT / "Dockerfile",
         target=target,
         locks=("operator", "runtime"),
-        sources=("operator/tidegate", "operator/tidegate_runtime"),
+        sources=(f"operator/{package}",),
+        beside=(f"operator/{other}",),
     )
 
 
 IMAGES = {
     image.name: image
     for image in (
-        _project_image("operator"),
-        _project_image("runtime"),
+        _project_image("operator", "tidegate", "tidegate_runtime"),
+        _project_image("runtime", "tidegate_runtime", "tidegate"),
         Image(
             name="mlflow",
             dockerfile=Path(__file__).parent / "mlflow" / "Dockerfile",
@@ -172,7 +175,7 @@ def _context(image: Image, wheels: dict[str, Path]) -> Iterator[Path]:
             shutil.copy(REQUIREMENTS / f"{lock}.txt", context / "requirements")
             # Hard links, where the file system has them: wheelhouses are large.
             shutil.copytree(directory, context / "wheels" / lock, copy_function=cache.link_or_copy)
-        for source in image.sources:
+        for source in (*image.sources, *image.beside):
             ignored = shutil.ignore_patterns("__pycache__", "*.pyc")
             shutil.copytree(PROJECT / source, context / source, ignore=ignored)
         yield context

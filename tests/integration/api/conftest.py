@@ -4,9 +4,6 @@ from collections.abc import Iterator
 import httpx
 import pytest
 from tests.cluster.light import LightCluster
-from tests.fixtures.apiserver import apiserver
-
-__all__ = ["apiserver"]
 
 
 @pytest.fixture(scope="session")

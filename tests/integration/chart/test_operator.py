@@ -23,6 +23,8 @@ from tests.integration.chart.helm import NAMESPACE, RELEASE, Helm, only
 
 from tidegate.adapters.audit import STREAM
 
+pytestmark = pytest.mark.long
+
 MODEL = "iris"
 PATIENCE = 120.0
 

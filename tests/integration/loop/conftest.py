@@ -4,11 +4,8 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping
 
 import pytest
 import structlog
-from tests.fixtures.apiserver import apiserver, kube_access, namespace
 from tests.integration.loop.stage import FakeStage, Stage
 from tests.integration.loop.virtual import VirtualLoop
-
-__all__ = ["apiserver", "kube_access", "namespace"]
 
 
 def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:

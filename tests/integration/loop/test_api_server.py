@@ -28,7 +28,7 @@ from tidegate.intake.handlers import Intake
 from tidegate.intake.informer import run_informer
 from tidegate.ports import Manifest
 
-pytestmark = pytest.mark.apiserver
+pytestmark = [pytest.mark.apiserver, pytest.mark.long]
 #: Seconds of the operator's clock in one of the machine's: what waits for the clock alone need not be waited for.
 FAST = 5.0
 Tell = Callable[[str, Any], None]
@@ -72,15 +72,17 @@ class Informer:
         return lambda kind, body: void(self._home.call_soon_threadsafe(tell, kind, copy.deepcopy(body)))
 
     async def _listed(self, kind: str, namespace: str | None) -> str | None:
-        version: str | None = None
-        async for page in KubeCluster(self._access).pages(kind, namespace):
-            version = page.version
-            for body in page.items:
-                self._intake.seen(kind, body)
+        since: str | None = None
         if self._since is not None:
             asked = asyncio.run_coroutine_threadsafe(self._since(kind, namespace), self._home)
-            version = await asyncio.wrap_future(asked) or version
-        return version
+            since = await asyncio.wrap_future(asked)
+        # Listed after that version, not before it: what is written in between would be told to nobody.
+        listed: str | None = None
+        async for page in KubeCluster(self._access).pages(kind, namespace):
+            listed = page.version
+            for body in page.items:
+                self._intake.seen(kind, body)
+        return since or listed
 
     async def _watch(self) -> None:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()

@@ -97,6 +97,40 @@ async def test_a_refusal_and_who_took_his_word_back_are_told(stage: FakeStage, t
     ]
 
 
+async def test_what_is_deleted_before_it_is_decided_is_told_as_withdrawn_and_what_was_decided_is_not(
+    stage: FakeStage, trail: FakeTrail
+) -> None:
+    stage.auditor = FakeAuditor()
+    stage.start()
+    await promote(stage)
+    await asks(stage, "q", "3")
+    await until(stage, "q", "Pending")
+    await retrain(stage)
+    await asyncio.sleep(20)
+    for kind, name in (("ModelPromotion", "p"), ("ModelPromotion", "q"), ("RetrainingRequest", "r")):
+        await stage.hands.remove(kind, name)
+    await asyncio.sleep(20)
+    assert acts(trail.events) == acts(stage.auditor.events) == DONE
+    asked = [("requested", "user:ann", "", "done"), ("withdrawn", "person", "", "done")]
+    for name in ("q", "r"):
+        assert acts(trail.events, name) == acts(stage.auditor.events, name) == asked
+    last = trail.events[-2]
+    assert (last.sequence, last.version, last.message) == (2, "3", "deleted before it was decided")
+    assert abs(last.at - stage.clock.now()) < 25
+
+
+async def test_nobody_but_the_leader_tells_of_a_deletion(stage: FakeStage, trail: FakeTrail) -> None:
+    stage.start()
+    await asks(stage, "q", "3")
+    await until(stage, "q", "Pending")
+    await asyncio.sleep(20)
+    assert stage.operator is not None
+    stage.operator.fence.hold(None)
+    await stage.hands.remove("ModelPromotion", "q")
+    await asyncio.sleep(5)
+    assert acts(trail.events, "q") == [("requested", "user:ann", "", "done")]
+
+
 async def test_one_that_somebody_else_moved_away_failed(stage: FakeStage, trail: FakeTrail) -> None:
     stage.start()
     asked = await asks(stage, "p", "2")

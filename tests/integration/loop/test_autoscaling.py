@@ -3,11 +3,14 @@
 import asyncio
 from typing import Any
 
+import pytest
 from tests.fakes.cluster import crash_at
 from tests.integration.loop.stage import FakeStage, Stage
 
 from tidegate.core.labels import AUTOSCALER_KIND
 from tidegate.ports import Manifest
+
+pytestmark = pytest.mark.long
 
 SCALING = {"minReplicas": 2, "maxReplicas": 8, "targetCPUUtilization": 70}
 #: Seconds between two rounds of the controller.

@@ -11,6 +11,8 @@ from tests.integration.loop.stage import FakeStage, Stage
 from tidegate.core.labels import REVISION, ROUTE_KIND
 from tidegate.core.reasons import Reason
 
+pytestmark = pytest.mark.long
+
 HOLD = 15.0
 #: Seconds from death to life.
 DEAD = 3.0

@@ -13,7 +13,7 @@ from tidegate.adapters.access import Access
 from tidegate.adapters.kube import RESOURCES
 from tidegate.loop.relist import AGAIN
 
-pytestmark = pytest.mark.apiserver
+pytestmark = [pytest.mark.apiserver, pytest.mark.long]
 
 
 @pytest.fixture
@@ -62,7 +62,7 @@ async def test_what_a_watch_missed_that_expired_is_listed_and_acted_upon_also_wh
     assert await watched.hands.read("Deployment", name) is None
     relay.mend()
     began = asyncio.get_running_loop().time()
-    look = await watched.until(lambda look: look.weights == {first: 100} and second in look.rejected, "aborted", 60)
+    look = await watched.until(lambda look: look.weights == {first: 100} and second in look.rejected, "aborted", 30)
     assert look.rejected[second]["reason"] == "Aborted"
     await watched.until_kind("Deployment", 1)
     for kind in ("Deployment", "Service"):

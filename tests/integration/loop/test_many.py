@@ -14,7 +14,7 @@ from tidegate.ports import Manifest
 
 MANY, ROLLING, BAD = 50, 10, 5
 EVERY = 1.0  # seconds between two looks at all of them
-pytestmark = pytest.mark.apiserver
+pytestmark = [pytest.mark.apiserver, pytest.mark.long]
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from tests.integration.loop.test_second_plane import nobody_reaches, selected, u
 from tidegate.adapters.access import Access
 from tidegate.core.labels import DIVERTED, ROUTE_KIND
 
-pytestmark = pytest.mark.apiserver
+pytestmark = [pytest.mark.apiserver, pytest.mark.long]
 CRD = "httproutes.gateway.networking.k8s.io"
 
 

@@ -56,13 +56,33 @@ async def test_a_slow_canary_is_reverted_on_latency(stage: Stage) -> None:
     assert "slower than 500 ms" in look.rejected[second]["message"]
 
 
-async def test_a_canary_that_gets_its_share_and_never_counts_one_is_unreachable(stage: Stage) -> None:
+async def unheard(stage: Stage, version: str) -> Look:
+    """It has traffic, and the gateway believes that it sends it some; no request arrives."""
+    await stage.until(lambda look: look.weights.get(version) == 5, "it has traffic")
+    stage.kubelet.ready = {name: pods for name, pods in stage.kubelet.ready.items() if f"-v{version}-" not in name}
+    return await stage.reverted(version)
+
+
+async def test_a_canary_that_counts_no_request_is_tried_again_and_promoted_if_they_arrive(stage: Stage) -> None:
     await stage.serve()
     second = await stage.rolling(5)
-    # The gateway believes in it and sends; no request arrives.
-    stage.kubelet.ready = {name: pods for name, pods in stage.kubelet.ready.items() if f"-v{second}-" not in name}
-    look = await stage.reverted(second)
-    assert look.rejected[second]["reason"] == "Unreachable"
+    look = await unheard(stage, second)
+    assert look.parked[second]["reason"] == "Unreachable"
+    assert not look.rejected
+    look = await stage.serves(second)
+    assert not look.parked
+    assert stage.books.wrong == []
+
+
+async def test_a_canary_that_counts_no_request_for_the_second_time_is_rejected(stage: Stage) -> None:
+    first = await stage.serve()
+    second = await stage.rolling(5)
+    await unheard(stage, second)
+    look = await unheard(stage, second)
+    assert (look.rejected[second]["reason"], look.rejected[second]["attempt"]) == ("Unreachable", 2)
+    assert not look.parked
+    await asyncio.sleep(7200)
+    assert (await stage.look()).weights == {first: 100}
 
 
 async def test_five_per_cent_errors_revert_and_one_per_cent_at_a_limit_of_one_does_not(stage: Stage) -> None:

@@ -9,7 +9,7 @@ from tests.cluster.light import LightCluster
 from tests.driver.relay import Asked
 from tests.driver.replicas import Cell, Replica, leader_of, until
 
-pytestmark = pytest.mark.apiserver
+pytestmark = [pytest.mark.apiserver, pytest.mark.long]
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +25,7 @@ def cell(apiserver: LightCluster) -> Iterator[Cell]:
 @pytest.fixture(scope="module")
 def replicas(cell: Cell, tmp_path_factory: pytest.TempPathFactory) -> Iterator[list[Replica]]:
     directory = tmp_path_factory.mktemp("replicas")
-    running = [Replica(cell, directory, coverage=True) for _ in range(3)]
+    running = [Replica(cell, directory) for _ in range(3)]
     until(lambda: all(replica.ready for replica in running), seconds=90, what="three replicas are ready")
     yield running
     for replica in running:

@@ -22,6 +22,8 @@ from tidegate_runtime.download import download
 from tidegate_runtime.faults import ArtifactMissing, DownloadFault, RegistryUnauthorized, RegistryUnreachable
 from tidegate_runtime.settings import DownloadSettings
 
+pytestmark = pytest.mark.long
+
 NAME = "fraud detector, größe"
 STORE = "/api/2.0/mlflow-artifacts/artifacts"
 IMPATIENT = {"MLFLOW_HTTP_REQUEST_TIMEOUT": "1", "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0"}

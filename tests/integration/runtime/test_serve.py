@@ -16,6 +16,8 @@ from tests.unit.runtime.scrape import Scrape
 
 from tidegate.adapters.model_file import parsed
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def wine_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -1,3 +1,0 @@
-from tests.fixtures.apiserver import apiserver, namespace
-
-__all__ = ["apiserver", "namespace"]
