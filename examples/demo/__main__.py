@@ -41,15 +41,19 @@ def furnish(access: Access, view: View, bodies: Path) -> Mlflow:
     kept = profile(os.environ)
     view.say(f"-- starting MLflow ({kept})")
     mlflow = install_mlflow(access, kept=kept)
-    view.say("-- installing Tidegate with its chart")
-    install_operator(access)
     view.say("-- training four versions on scikit-learn's breast cancer data and registering them")
     command = access.command(sys.executable, "-m", "examples.demo.models", "--name", NAME, "--bodies", str(bodies))
     environment = {**access.environment(), "MLFLOW_TRACKING_URI": mlflow.url, "MLFLOW_DISABLE_TELEMETRY": "true"}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        raise ClusterError(f"the models could not be registered: {done.stderr.strip()[-2000:]}")
-    access.kubectl("create", "namespace", NAMESPACE)
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as training:
+        view.say("-- installing Tidegate with its chart meanwhile")
+        # On somebody's own cluster Tidegate may be there, and be set as they want it.
+        install_operator(access, keep=True)
+        access.kubectl("create", "namespace", NAMESPACE)
+        _, said = training.communicate()
+    if training.returncode != 0:
+        raise ClusterError(f"the models could not be registered: {said.strip()[-2000:]}")
     return mlflow
 
 

@@ -30,9 +30,12 @@ WEBHOOKS = {
 }
 #: Where notices go. Nobody is there but while a test listens (tests.driver.outside): a dead receiver costs nothing.
 RECEIVER = "receiver"
+#: Where requests for training go, likewise.
+TRAINER = "trainer"
 SETTINGS = (
     "webhooks.existingSecret=mlflow-webhooks",
     "governance.enabled=true",
+    "governance.retraining.existingSecret=trainers",
     "alerts.reviews=true",
     "notifications.existingSecret=receivers",
 )
@@ -75,6 +78,7 @@ def furnish(access: Access) -> Mlflow:
     mlflow = install_mlflow(access, kept=profile(os.environ), settings=WEBHOOKS)
     add_secret(access, NAMESPACE, "mlflow-webhooks", secret=WEBHOOK_SECRET)
     add_secret(access, NAMESPACE, "receivers", CLOUDEVENTS_URL=f"http://{RECEIVER}.{NAMESPACE}.svc.cluster.local")
+    add_secret(access, NAMESPACE, "trainers", RETRAIN_URL=f"http://{TRAINER}.{NAMESPACE}.svc.cluster.local")
     install_operator(access, *SETTINGS)
     return mlflow
 

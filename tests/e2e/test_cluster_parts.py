@@ -3,6 +3,7 @@
 import io
 import json
 import os
+import subprocess
 import tarfile
 import threading
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from tests import environment
 from tests.cluster import base, cache, host, scratch
 from tests.cluster.errors import BuildError, HostError
 from tests.cluster.existing import _choose, _url
@@ -181,3 +183,26 @@ def test_progress_counts_its_steps_and_says_how_each_ended(lines: io.StringIO) -
     assert said[0] == "[1/1] compiling ..."
     assert said[1].startswith("[1/1] compiling: in 0.")
     assert said[3].startswith("[2/2] linking: failed after 0.")
+
+
+def test_the_environment_is_made_once_taken_by_every_checkout_and_again_for_another_lock(
+    empty_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(environment, "LOCK", tmp_path / "lock.txt")
+    environment.LOCK.write_text("# nothing\n")
+    forgotten = empty_cache / "python" / "dev-forgotten"
+    forgotten.mkdir(parents=True)
+    os.utime(forgotten, (1, 1))
+
+    def taken(checkout: str) -> Path:
+        monkeypatch.setattr(environment, "VENV", tmp_path / checkout)
+        environment.ensure()
+        where = [str(tmp_path / checkout / "bin" / "python"), "-c", "import pip, tidegate; print(pip.__file__)"]
+        return Path(subprocess.run(where, capture_output=True, text=True, check=True).stdout)
+
+    (packages,) = {taken("one"), taken("two")}
+    assert packages.is_relative_to(empty_cache / "python")
+    assert not forgotten.exists()
+    environment.LOCK.write_text("no-such-package==0\n")
+    with pytest.raises(HostError, match="no-such-package"):
+        taken("one")

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ from tests.cluster.access import Access
 from tests.cluster.full import Cluster
 from tests.cluster.light import LightCluster
 from tests.cluster.traces import Machine, Processes
+from tests.e2e.together import at_once
 
 pytestmark = pytest.mark.cluster
 
@@ -85,26 +87,35 @@ def test_stopping_a_cluster_with_a_pod_in_it_leaves_nothing() -> None:
     assert Machine.now() == before
 
 
-@pytest.mark.parametrize("moment", MOMENTS)
-def test_a_start_that_is_killed_leaves_no_process_and_the_next_start_removes_the_rest(moment: str) -> None:
+def test_starts_that_are_killed_leave_no_process_and_the_next_start_removes_the_rest() -> None:
     before = Machine.now()
-    with started_until(moment) as (process, run, inside):
-        process.kill()
+    left: list[tuple[str, Processes]] = []
+
+    def killed_at(moment: str) -> None:
+        with started_until(moment) as (process, run, inside):
+            process.kill()
+        left.append((run, inside))
+
+    at_once(**{moment: partial(killed_at, moment) for moment in MOMENTS})
     with LightCluster.start():
-        assert traces.of_run(run, inside) == []
+        assert [found for run, inside in left for found in traces.of_run(run, inside)] == []
+    assert len(left) == len(MOMENTS)
     assert Machine.now() == before
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("moment", [MOMENTS[1], MOMENTS[3]])
-def test_a_start_that_is_interrupted_takes_everything_down_itself(moment: str, number: signal.Signals) -> None:
+def test_starts_that_are_interrupted_take_everything_down_themselves() -> None:
     before = Machine.now()
-    with started_until(moment) as (process, run, inside):
-        process.send_signal(number)
-        # A second one must not interrupt the taking down.
-        process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 130
-    assert traces.of_run(run, inside) == []
+
+    def interrupted_at(moment: str, number: signal.Signals) -> None:
+        with started_until(moment) as (process, run, inside):
+            process.send_signal(number)
+            # A second one must not interrupt the taking down.
+            process.send_signal(signal.SIGINT)
+            assert process.wait(30) == 130
+        assert traces.of_run(run, inside) == []
+
+    cases = [(moment, number) for moment in (MOMENTS[1], MOMENTS[3]) for number in (signal.SIGINT, signal.SIGTERM)]
+    at_once(**{f"{moment}, {number.name}": partial(interrupted_at, moment, number) for moment, number in cases})
     assert Machine.now() == before
 
 

@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 from tests.cluster.access import Access
+from tests.driver.platform import NAMESPACE, RELEASE
 from tests.e2e.conftest import Stage
 from tests.e2e.site import SITES
 
@@ -14,7 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def test_the_demo_tells_its_four_stories_and_leaves_a_cluster_as_it_found_it(stage: Stage) -> None:
     access = stage.access
-    before = standing(access)
+    before, chosen = standing(access), settings(access)
     environment = {**access.environment(), "IMAGES": access.image_prefix}
     done = subprocess.run(
         access.command(sys.executable, "-m", "examples.demo"),
@@ -31,6 +32,12 @@ def test_the_demo_tells_its_four_stories_and_leaves_a_cluster_as_it_found_it(sta
     assert [story["failed"] for story in report["stories"]] == [0, 0, 0, 0]
     assert raised["answers"]["3"]["500"] > 0, "version 3 was thrown out without having failed a request"
     assert standing(access) == before
+    assert settings(access) == chosen
+
+
+def settings(access: Access) -> str:
+    """What was chosen of the chart's values."""
+    return access.helm("get", "values", RELEASE, "-n", NAMESPACE)
 
 
 def standing(access: Access) -> set[tuple[str, str, str]]:

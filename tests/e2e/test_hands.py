@@ -14,19 +14,19 @@ ROAD = {"weights": [25, 50, 100], "hold": "4s"}
 LONG = {"weights": [25, 50, 100], "hold": "120s"}
 
 
-def test_people_pause_resume_hasten_end_and_retry_a_rollout(together: Stories) -> None:
+def test_people_pause_resume_hasten_end_and_retry_a_rollout_point_elsewhere_and_change_the_spec(
+    together: Stories,
+) -> None:
     together(
         pause_freezes_and_resume_goes_on,
         promote_skips_holds_but_not_readiness,
         abort_reverts_and_retry_starts_over,
         sized_by_autoscalers,
+        alias_moved_back,
+        spec_edited_back,
+        a_third_version,
+        seven_eight_seven,
     )
-
-
-def test_a_version_that_is_not_asked_for_any_more_leaves_at_once_and_a_third_one_starts_at_its_first_step(
-    together: Stories,
-) -> None:
-    together(alias_moved_back, spec_edited_back, a_third_version, seven_eight_seven)
 
 
 def pause_freezes_and_resume_goes_on(site: Site) -> None:

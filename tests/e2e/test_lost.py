@@ -1,9 +1,13 @@
-"""What is lost without any version's fault: pods, traffic, stable's endpoints; and what is remembered of versions."""
+"""What is lost without any version's fault: pods, traffic, stable's endpoints; and what is remembered of versions.
+
+Also the right to write the route: traffic leaves by the second plane, and the route follows.
+"""
 
 import json
 import time
 from datetime import datetime
 
+from tests.driver.denial import WORDS, denied, kubectl_of
 from tests.driver.platform import NAMESPACE, RELEASE
 from tests.driver.traffic import tally, unclean
 from tests.e2e.clean import SLACK, starts_on
@@ -14,15 +18,22 @@ from tests.e2e.together import Stories
 REFUSED = 1.5
 #: Seconds that a rollout without traffic gets; pods on a busy machine take some of them to start.
 DEADLINE = 24
+#: Seconds from the cause to the last request on a canary while its route stays denied: far from never.
+#: The budget is a benchmark's.
+LATE = 20.0
 
 
-def test_lost_pods_and_silence_park_a_version_and_stable_short_of_pods_delays_no_revert(together: Stories) -> None:
+def test_lost_pods_and_silence_park_a_version_and_no_lack_of_pods_or_rights_keeps_a_revert_back(
+    together: Stories,
+) -> None:
     together(
         all_canary_pods_deleted,
         no_traffic_at_all,
         stable_short_of_a_pod_and_the_canary_bad,
         stable_without_endpoints_and_the_canary_good,
         metrics_of_no_use,
+        denied_while_the_canary_turns_bad,
+        denied_while_a_person_aborts,
     )
 
 
@@ -140,6 +151,66 @@ def stable_without_endpoints_and_the_canary_good(site: Site) -> None:
             site.behave(site.revision("1"))
             site.wait(lambda look: look.ready and look.version == second, what="promoted once stable is back")
         assert trail.weights(second) == [50, 100]
+
+
+def denied_while_the_canary_turns_bad(site: Site) -> None:
+    """Scenario 17."""
+    first = site.serve(site.manifest(rollout={"weights": [25, 100], "hold": "600s"}))
+    with site.trail() as trail, site.traffic(rate=60) as traffic:
+        site.steady(traffic)
+        bad = site.candidate()
+        look = site.wait(lambda look: look.weight == 25, what="the first step")
+        revision = look.status["rollout"]["revision"]
+        traffic.wait(lambda answers: len(starts_on(answers, revision)) > 30, what="answers of the canary")
+        with denied(kubectl_of(site.access.kubectl), site.namespace, site.name):
+            site.behave(revision, error_rate=1)
+            turned = time.time()
+            look = site.wait(lambda look: look.condition("Ready").get("reason") == "RouteDiverted", what="diverted")
+            said = time.time()
+            assert WORDS in look.condition("Ready")["message"]
+            assert look.condition("Available")["status"] == "True"
+            assert look.weights == {first: 75, bad: 25}, "the route was written, so nothing was shown"
+            # It may do well again: the verdict stands.
+            site.behave(revision)
+            site.steady(traffic, 200)
+            last = starts_on(traffic.answers(), revision)[-1]
+            assert last < said + SLACK
+        freed = time.time()
+        look = site.wait(lambda look: bad in look.rejected, what="rejected")
+        assert trail.left(bad) < freed + 3
+        site.wait(lambda look: look.weights == {first: 100}, what="the route names it no more")
+        site.wait(lambda _: len(site.pods()) == 2, what="its pods are gone")
+        site.steady(traffic, 100)
+        answers = list(traffic.answers())
+    assert trail.weights(bad) == [25, 0]
+    assert starts_on(answers, revision)[-1] == last, "the version came back into traffic"
+    assert last - turned < LATE
+    assert unclean(answers, bad=[revision]) == [], tally(answers)
+
+
+def denied_while_a_person_aborts(site: Site) -> None:
+    """A good version that has to go: nobody sees a single failure."""
+    first = site.serve(site.manifest(rollout={"weights": [50, 100], "hold": "600s"}))
+    with site.traffic(rate=60) as traffic:
+        site.steady(traffic)
+        second = site.candidate()
+        look = site.wait(lambda look: look.weight == 50, what="the first step")
+        revision = look.status["rollout"]["revision"]
+        traffic.wait(lambda answers: len(starts_on(answers, revision)) > 30, what="answers of the canary")
+        with denied(kubectl_of(site.access.kubectl), site.namespace, site.name):
+            site.annotate("abort", f"{second}/1")
+            told = time.time()
+            site.wait(lambda look: look.condition("Ready").get("reason") == "RouteDiverted", what="diverted")
+            said = time.time()
+            site.steady(traffic, 150)
+            last = starts_on(traffic.answers(), revision)[-1]
+            assert last < said + SLACK
+            assert last - told < LATE
+        look = site.wait(lambda look: look.weights == {first: 100}, what="the route names it no more")
+        assert look.rejected[second]["reason"] == "Aborted"
+        site.steady(traffic, 60)
+        answers = list(traffic.answers())
+    assert unclean(answers) == [], tally(answers)
 
 
 def test_what_was_learned_of_versions_outlives_a_restart_and_a_proven_one_is_back_in_one_step(

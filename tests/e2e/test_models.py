@@ -1,21 +1,36 @@
-"""The model server of the project with real models from a real MLflow: good, corrupt, missing; and an upgrade."""
+"""The model server of the project with real models from real MLflow servers: good, corrupt, missing; and an upgrade."""
 
+import threading
 from collections import Counter
 from pathlib import Path
 
 from tests.driver.platform import NAMESPACE, RELEASE
 from tests.driver.traffic import tally, unclean
+from tests.e2e.conftest import Stage
 from tests.e2e.site import Look, Site
+from tests.e2e.stores import SHARE, challenger_becomes_champion
+from tests.e2e.together import LONGEST, at_once
 
-#: A busy machine starves a pod that asks for little, and its readiness then lies: what is slow stays in its Service.
-SHARE = {"requests": {"cpu": "400m", "memory": "256Mi"}}
 ROOT = Path(__file__).resolve().parents[2]
 
 
-def test_a_real_model_is_served_replaced_kept_from_broken_ones_and_untouched_by_an_upgrade(
-    site: Site, tmp_path: Path
+def test_real_models_are_served_replaced_kept_from_broken_ones_and_untouched_by_an_upgrade_also_from_large_stores(
+    stage: Stage, site: Site, tmp_path: Path
 ) -> None:
-    bodies = site.register("tests.e2e.models", tmp_path)
+    alone = threading.Event()
+
+    def from_large_stores() -> None:
+        try:
+            challenger_becomes_champion(stage, tmp_path)
+        finally:
+            alone.set()
+
+    at_once(from_small_stores=lambda: from_small_stores(site, tmp_path, alone), from_large_stores=from_large_stores)
+
+
+def from_small_stores(site: Site, folder: Path, alone: threading.Event) -> None:
+    """Good, corrupt and missing ones; and what all share is upgraded once nobody else minds."""
+    bodies = site.register("tests.e2e.models", folder)
     rollout = {"weights": [50, 100], "hold": "1s"}
     manifest = site.manifest(rollout=rollout, guards={"errorRate": {"max": "5%"}, "minRequests": 50})
     manifest["spec"]["serving"] = {"replicas": 1, "runtime": "tidegate", "resources": SHARE}
@@ -33,6 +48,7 @@ def test_a_real_model_is_served_replaced_kept_from_broken_ones_and_untouched_by_
         look = site.wait(lambda look: "4" in look.parked, what="parked at the deadline")
         site.point("2")
         site.wait(lambda look: look.ready and look.version == "2", what="version 2 is asked for and serves")
+        assert alone.wait(LONGEST), "the other story did not end"
         unmoved_by_an_upgrade(site)
         assert trail.weights("3") == trail.weights("4") == []
         site.steady(traffic)

@@ -1,10 +1,11 @@
-"""A real Prometheus that scrapes the gateway: its word reverts, and without it nothing is raised."""
+"""A real Prometheus that scrapes the gateway: its word reverts, without it nothing is raised; and alerts revert."""
 
 import threading
 
 from tests.cluster import gateway
 from tests.driver.monitoring import Monitoring, install_monitoring
 from tests.driver.platform import wait_for
+from tests.e2e.alerts import taken_off_by_a_service_account, taken_off_by_an_alert
 from tests.e2e.clean import stained, starts_on
 from tests.e2e.conftest import Stage
 from tests.e2e.site import Look, Site
@@ -15,7 +16,7 @@ ROAD = {"weights": [25, 100], "hold": "4s"}
 LATE = 15.0
 
 
-def test_the_gateways_word_reverts_and_a_prometheus_that_is_killed_holds_until_it_is_back(
+def test_alerts_and_the_gateways_word_revert_and_a_prometheus_that_is_killed_holds_until_it_is_back(
     stage: Stage, together: Stories
 ) -> None:
     with install_monitoring(stage.access) as monitoring:
@@ -29,7 +30,10 @@ def test_the_gateways_word_reverts_and_a_prometheus_that_is_killed_holds_until_i
         def prometheus_killed_in_mid_rollout(site: Site) -> None:
             killed_in_mid_rollout(site, reverted, monitoring)
 
-        together(bad_version_seen_by_the_gateway_alone, prometheus_killed_in_mid_rollout)
+        together(
+            bad_version_seen_by_the_gateway_alone, prometheus_killed_in_mid_rollout,
+            taken_off_by_an_alert, taken_off_by_a_service_account,
+        )  # fmt: skip
 
 
 def seen_by_the_gateway_alone(site: Site, reverted: threading.Event) -> None:

@@ -10,11 +10,12 @@ from typing import Any
 import pytest
 
 from tests.cluster.errors import StartError
+from tests.driver.outside import receiver
 from tests.driver.platform import NAMESPACE, RELEASE, wait_for
 from tests.driver.registry import URL
 from tests.driver.shaky import Trouble, shaky
 from tests.driver.traffic import tally, unclean
-from tests.e2e.conftest import WEBHOOK_SECRET
+from tests.e2e.conftest import TRAINER, WEBHOOK_SECRET
 from tests.e2e.site import Look, Site
 from tests.e2e.together import Stories
 from tests.plugin import bundle
@@ -45,7 +46,7 @@ def test_people_pipelines_and_mlflow_decide_and_the_registry_remembers(together:
 
     together(
         approved_and_revoked, promoted_with_anothers_word, kept_out_by_gates, told_by_mlflow, remembered_by_tags,
-        unhurt_by_a_registry_in_trouble,
+        unhurt_by_a_registry_in_trouble, trained_anew,
     )  # fmt: skip
 
 
@@ -200,6 +201,37 @@ def unhurt_by_a_registry_in_trouble(site: Site) -> None:
             answers = list(traffic.answers())
             trail.check()
     assert unclean(answers) == [], tally(answers)
+
+
+def trained_anew(site: Site) -> None:
+    """Ann asks for training, in nobody else's name, and after three rejections the operator does. Who trains hears."""
+    bind(site, "requester", "ann")
+    site.serve(
+        site.manifest({number: {"error_rate": 1} for number in "234"}, rollout={"weights": [50, 100], "hold": "1s"})
+    )
+    wish = {"model": f"{site.model}-other", "version": "7", "comment": "worse each day"}
+    with pytest.raises(StartError, match=r"spec\.requestedBy must be your own user name"):
+        create(site, "RetrainingRequest", {"requestedBy": "bob", **wish}, user="ann")
+    with receiver(site.access, NAMESPACE, TRAINER) as heard, site.traffic(rate=60) as traffic:
+        asked = create(site, "RetrainingRequest", {"requestedBy": "ann", **wish}, user="ann")
+        for _ in range(3):
+            site.steady(traffic)
+            bad = site.candidate()
+            site.wait(lambda look, bad=bad: bad in look.rejected, what=f"version {bad} is rejected")
+        path = f"/apis/{GROUP}/namespaces/{site.namespace}/retrainingrequests"
+
+        def handed() -> list[dict[str, Any]]:
+            made: list[dict[str, Any]] = site.objects.get(path)["items"]
+            return made if [one.get("status", {}).get("phase") for one in made] == ["Delivered"] * 2 else []
+
+        both = wait_for(lambda: handed() or None, seconds=90, what="both were handed over", tell=lambda: str(handed()))
+        told = {event["id"]: event["data"] for event in heard.all() if event["data"]["namespace"] == site.namespace}
+    assert told.keys() == {one["metadata"]["uid"] for one in both}
+    hers = told.pop(asked["metadata"]["uid"])
+    assert (hers["requestedBy"], hers["cause"], hers["version"]) == ("ann", "Requested", "7")
+    (ours,) = told.values()
+    assert (ours["cause"], ours["model"], ours["version"]) == ("RepeatedRejection", site.model, bad)
+    assert ours["modelDeployment"] == site.name
 
 
 def resolves(reason: str, look: Look) -> bool:

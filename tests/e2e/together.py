@@ -4,6 +4,7 @@ import os
 import re
 import threading
 from collections.abc import Callable
+from functools import partial
 
 from tests.cluster.access import Access
 from tests.driver.registry import Mlflow
@@ -31,26 +32,38 @@ class Stories:
         Raises:
             ExceptionGroup: what failed, each with the story's name.
         """
-        failures: list[Exception] = []
+        at_once(**{story.__name__: partial(self._tell, story) for story in stories})
 
-        def run(story: Story) -> None:
-            try:
-                site = self.site(story.__name__)
-                try:
-                    story(site)
-                finally:
-                    site.remove()
-            except Exception as error:  # noqa: BLE001 (raised again when all have ended)
-                error.add_note(f"in the story {story.__name__}")
-                failures.append(error)
+    def _tell(self, story: Story) -> None:
+        site = self.site(story.__name__)
+        try:
+            story(site)
+        finally:
+            site.remove()
 
-        threads = [threading.Thread(target=run, args=(story,), name=story.__name__, daemon=True) for story in stories]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(LONGEST)
-        late = [thread.name for thread in threads if thread.is_alive()]
-        if late:
-            failures.append(AssertionError(f"still running after {LONGEST:g} s: {late}"))
-        if failures:
-            raise ExceptionGroup(f"{len(failures)} of {len(stories)} stories failed", failures)
+
+def at_once(**stories: Callable[[], None]) -> None:
+    """Run these at once, to the end of the last one.
+
+    Raises:
+        ExceptionGroup: what failed, each with the story's name.
+    """
+    failures: list[Exception] = []
+
+    def run(name: str, story: Callable[[], None]) -> None:
+        try:
+            story()
+        except Exception as error:  # noqa: BLE001 (raised again when all have ended)
+            error.add_note(f"in the story {name}")
+            failures.append(error)
+
+    threads = [threading.Thread(target=run, args=named, name=named[0], daemon=True) for named in stories.items()]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(LONGEST)
+    late = [thread.name for thread in threads if thread.is_alive()]
+    if late:
+        failures.append(AssertionError(f"still running after {LONGEST:g} s: {late}"))
+    if failures:
+        raise ExceptionGroup(f"{len(failures)} of {len(stories)} stories failed", failures)

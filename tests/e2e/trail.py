@@ -65,15 +65,21 @@ class Trail:
 
     def left(self, version: str) -> float:
         """When a version's weight last became 0 (seconds since the epoch)."""
-        left = None
-        had = False
+        ends = [end for _, end in self.spans(version) if end is not None]
+        if not ends:
+            raise AssertionError(f"version {version} never left the route: {self.forms()}")
+        return ends[-1]
+
+    def spans(self, version: str) -> list[tuple[float, float | None]]:
+        """Each time that a version had weight, from when until when (seconds since the epoch); None: it still has."""
+        found: list[tuple[float, float | None]] = []
         for at, form in self.forms():
             has = any(number(revision) == version for revision in form)
-            left = at if had and not has else left
-            had = has
-        if left is None:
-            raise AssertionError(f"version {version} never left the route: {self.forms()}")
-        return left
+            if has and (not found or found[-1][1] is not None):
+                found.append((at, None))
+            elif not has and found and found[-1][1] is None:
+                found[-1] = (found[-1][0], at)
+        return found
 
     def taken_away(self, version: str) -> list[float]:
         """When pods of a version were told to end."""

@@ -3,36 +3,31 @@
 import json
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
 from operator import itemgetter
-
-import pytest
 
 from tests.driver.monitoring import Receiver, install_monitoring
 from tests.driver.outside import receiver
 from tests.driver.platform import ALERT_TOKEN, NAMESPACE, alerts_url, wait_for
 from tests.driver.shop import Shop, open_shop, rule
 from tests.driver.traffic import tally, unclean
-from tests.e2e.conftest import RECEIVER, Stage
+from tests.e2e.conftest import RECEIVER
 from tests.e2e.site import Site
 
 LONG = {"weights": [25, 50, 100], "hold": "120s"}
 
 
-@pytest.fixture
-def shop(stage: Stage, site: Site) -> Iterator[Shop]:
-    """Watched by a Prometheus, whose Alertmanager tells the operator; also with a token that nobody knows."""
-    url = f"{alerts_url(stage.access)}/alertmanager"
+def taken_off_by_an_alert(site: Site) -> None:
+    """Scenario 12: a canary that no guard finds bad; the next one waits until the alert is over."""
+    # Watched by a Prometheus, whose Alertmanager tells the operator; also with a token that nobody knows.
+    url = f"{alerts_url(site.access)}/alertmanager"
     receivers = [Receiver(url=url, token=ALERT_TOKEN), Receiver(url=url, token="nobody-knows-this-token")]
     rules = [rule(site.namespace, site.name)]
-    with install_monitoring(stage.access, rules=rules, receivers=receivers) as made, open_shop(made) as opened:
-        yield opened
+    with install_monitoring(site.access, rules=rules, receivers=receivers) as made, open_shop(made) as shop:
+        sold(site, shop)
 
 
-def test_an_alert_takes_a_canary_off_that_no_guard_finds_bad_and_holds_the_next_one_until_it_is_over(
-    site: Site, shop: Shop
-) -> None:
-    """Scenario 12."""
+def sold(site: Site, shop: Shop) -> None:
+    """What the shop sells falls with the second version, and is well again under the third one."""
     first = site.serve(site.manifest(rollout=LONG))
     with site.traffic(rate=40) as traffic:
         site.steady(traffic)
@@ -53,8 +48,8 @@ def test_an_alert_takes_a_canary_off_that_no_guard_finds_bad_and_holds_the_next_
     assert unclean(answers) == [], tally(answers)
 
 
-def test_a_service_account_reverts_what_it_may_and_receivers_hear_of_it(site: Site) -> None:
-    """By TokenReview and SubjectAccessReview; one without the right is refused and nothing happens."""
+def taken_off_by_a_service_account(site: Site) -> None:
+    """By TokenReview and SubjectAccessReview; one without the right is refused and nothing happens. Receivers hear."""
     of_namespace = ("-n", site.namespace)
     for account in ("pager", "stranger"):
         site.access.kubectl("create", "serviceaccount", account, *of_namespace)
