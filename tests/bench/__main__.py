@@ -64,7 +64,7 @@ def main() -> int:
     for name in [each for each in wanted if each in ALONE]:
         run(name, partial(ALONE[name], arguments.trials))
     if on_cluster := [each for each in wanted if each in BENCHMARKS]:
-        with stage() as on:
+        with stage() as on, on.lasting:
             # What needs the machine for itself comes last: a thousand objects stay where they are.
             for name in on_cluster:
                 run(name, partial(BENCHMARKS[name], on, arguments.trials))

@@ -52,17 +52,19 @@ def measure(stage: Stage) -> list[Figure]:
     # Making them is not what is measured. Still more hands would only wait for each other: the API server hands out
     # addresses of Services one by one.
     install_operator(stage.access, "workers=8", "resources.requests.cpu=200m", ALONE)
-    with tempfile.TemporaryDirectory() as directory, Kwok(stage, Path(directory)):
-        with stage.progress.step(f"idle_1000: making {OBJECTS} objects"), SimulatedGateway(stage.access, HOME):
-            begun = time.time()
-            _make(stage, editor)
-            _await_ready(editor)
-            made = time.time() - begun
-            _await_quiet(editor)
-        with stage.progress.step("idle_1000: starting the operator anew"):
-            process, started, used = _restart(stage, editor)
-        with stage.progress.step(f"idle_1000: watching for {WATCHED:g} s"):
-            figures = _watch(editor, process)
+    # It outlives this: without it the node is lost after some seconds, and its thousand pods after five minutes.
+    directory = stage.lasting.enter_context(tempfile.TemporaryDirectory())
+    stage.lasting.enter_context(Kwok(stage, Path(directory)))
+    with stage.progress.step(f"idle_1000: making {OBJECTS} objects"), SimulatedGateway(stage.access, HOME):
+        begun = time.time()
+        _make(stage, editor)
+        _await_ready(editor)
+        made = time.time() - begun
+        _await_quiet(editor)
+    with stage.progress.step("idle_1000: starting the operator anew"):
+        process, started, used = _restart(stage, editor)
+    with stage.progress.step(f"idle_1000: watching for {WATCHED:g} s"):
+        figures = _watch(editor, process)
     editor.close()
     return [
         *figures,

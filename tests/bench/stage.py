@@ -2,8 +2,8 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 
 from tests.cluster.access import Access
 from tests.cluster.full import Cluster
@@ -19,11 +19,15 @@ IMAGES = ("mlflow", "tidegate-operator", "tidegate-runtime")
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A cluster with what a team has in it."""
+    """A cluster with what a team has in it.
+
+    `lasting` is what a benchmark leaves running for those that come after it; whoever runs them closes it.
+    """
 
     access: Access
     mlflow: Mlflow
     progress: Progress
+    lasting: ExitStack = field(default_factory=ExitStack)
 
 
 @contextmanager

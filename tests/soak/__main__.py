@@ -3,23 +3,28 @@
 import argparse
 import json
 import os
+import shutil
+import subprocess
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.bench.process import Process
 from tests.bench.stage import IMAGES
 from tests.cluster import gateway
+from tests.cluster.errors import ClusterError
 from tests.cluster.full import Cluster
 from tests.cluster.images import ensure_images
 from tests.cluster.progress import Progress
 from tests.driver.monitoring import Monitoring, Receiver, install_monitoring
-from tests.driver.platform import ALERT_TOKEN, alerts_url, install_mlflow, install_operator
+from tests.driver.platform import ALERT_TOKEN, OPERATORS, alerts_url, install_mlflow, install_operator, listed
+from tests.driver.platform import NAMESPACE as OPERATORS_NAMESPACE
 from tests.driver.shop import open_shop, rule
 from tests.driver.traffic import Traffic
 from tests.soak.judge import DUE, Outage
@@ -30,6 +35,9 @@ from tests.soak.told import Clients, Soak
 from tests.soak.vitals import Machine, Vitals
 
 OUT = Path(__file__).parents[2] / "build" / "soak.json"
+LOGS = OUT.with_name("soak-logs")
+#: Whose logs are kept, below a run's `logs`.
+TALE = ("contour.log", "envoy.log", f"pods/{OPERATORS_NAMESPACE}_*")
 SEED = 20261121
 EVERY = 5.0  # seconds between two lines of progress
 LONGEST = 300.0  # minutes: the load driver's own end is after that
@@ -128,6 +136,26 @@ def carry_out(planned: Plan, on: Scene) -> Soak:
     )
 
 
+def _keep_logs(cluster: Cluster) -> None:
+    """What operators and gateway said, for whoever asks why."""
+    shutil.rmtree(LOGS, ignore_errors=True)
+    LOGS.mkdir(parents=True)
+    logs = cluster.run.directory / "logs"
+    for found in [path for pattern in TALE for path in logs.glob(pattern)]:
+        copy = shutil.copytree if found.is_dir() else shutil.copyfile
+        copy(found, LOGS / found.name)
+
+
+def _keep_sockets(cluster: Cluster) -> None:
+    """Whom the replicas have connections to at the end, where that can be seen. No soak is lost for it."""
+    with suppress(AssertionError, ClusterError, subprocess.SubprocessError):
+        for pod in listed(cluster.access, "pods", OPERATORS_NAMESPACE, OPERATORS):
+            meta = pod["metadata"]
+            inside = ["nsenter", "--target", str(Process.of_pod(meta["uid"]).pid), "--net"]
+            found = subprocess.run([*inside, "ss", "-tanH"], capture_output=True, text=True, check=True)
+            (LOGS / f"sockets-{meta['name']}").write_text(found.stdout)
+
+
 def _clients(of: Subject, driver: Traffic, begin: float) -> Clients:
     end = time.time()
     driver.stop()
@@ -161,7 +189,11 @@ def main() -> int:
     for line in planned.lines():
         print(line, flush=True)
     with scene(planned) as on:
-        soak = carry_out(planned, on)
+        try:
+            soak = carry_out(planned, on)
+        finally:
+            _keep_logs(on.cluster)
+        _keep_sockets(on.cluster)
     document = soak.document()
     OUT.parent.mkdir(exist_ok=True)
     OUT.write_text(json.dumps(document, indent=1) + "\n")

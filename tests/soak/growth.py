@@ -64,11 +64,17 @@ class Trend:
 
 
 def trends(vitals: Iterable[Vital]) -> Iterator[Trend]:
-    """Each measure of each process that was seen for long enough, by role: a leader does more, so it has more."""
-    by_role: dict[tuple[str, bool], list[Vital]] = {}
+    """Each measure of each process that was seen for long enough, by role.
+
+    A leader does more, so it has more, and who has led keeps what it imported and connected to: three roles.
+    """
+    by_role: dict[tuple[str, bool, bool], list[Vital]] = {}
+    have_led: set[str] = set()
     for vital in sorted(vitals, key=lambda each: each.at):
-        by_role.setdefault((vital.process, vital.leads), []).append(vital)
-    for (process, leads), readings in by_role.items():
+        if vital.leads:
+            have_led.add(vital.process)
+        by_role.setdefault((vital.process, vital.leads, vital.process in have_led), []).append(vital)
+    for (process, leads, _), readings in by_role.items():
         begin, end = readings[0].at, readings[-1].at
         warm = [each for each in readings if each.at >= begin + max(WARM_UP, WARM_SHARE * (end - begin))]
         if len(warm) < LEAST:

@@ -1,7 +1,7 @@
 """Whether what clients saw and how rollouts ended is what had to be. Pure: times are seconds since the epoch."""
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from tests.bench.moments import longest_pause
@@ -13,9 +13,12 @@ from tests.soak.plan import DESERVED, End, Fault, Kind
 DUE = 240.0
 #: Seconds within which a version that fails from its first request on has left.
 EXPOSED = 30.0
-#: Seconds after its end in which a fault still delays: clients of the API server wait longer and longer before they ask
-#: again (client-go: 0.8 s, doubled each time), a new leader reads first.
+#: Seconds after its end in which a fault still delays: a new leader reads first.
 RECOVERY = 15.0
+#: The same where clients wait longer and longer before they ask again, up to half a minute, each watch and each stream
+#: by itself: client-go's reflectors for the API server; Envoy's gRPC streams for Contour, one for each kind and one for
+#: the endpoints of each cluster.
+REJOINING: Mapping[Fault, float] = {Fault.API_SERVER: 30.0, Fault.GATEWAY: 30.0}
 #: What keeps a write of the route from its effect, and what keeps a verdict from being written.
 DELAYS_EFFECT = frozenset({Fault.API_SERVER, Fault.GATEWAY, Fault.STARVED})
 DELAYS_REVERT = DELAYS_EFFECT | {Fault.LEADER_KILLED, Fault.LEADER_ENDED, Fault.LEADER_HANGS}
@@ -23,6 +26,8 @@ DELAYS_REVERT = DELAYS_EFFECT | {Fault.LEADER_KILLED, Fault.LEADER_ENDED, Fault.
 FAILS = frozenset({Kind.ERRORS, Kind.SOME_ERRORS, Kind.REFUSES, Kind.CRASHES, Kind.HANGS, Kind.TURNS})
 #: Those of them for which the gateway answers, or nobody: a process that ended or hangs puts no name to anything.
 SILENT = frozenset({Kind.CRASHES, Kind.HANGS})
+#: What a gateway answers that knows no such backend, or none alive.
+NO_BACKEND = 503
 #: Of what a driver had to send it sent at least this share, and it never paused for longer (seconds).
 SENT, PAUSE = 0.8, 10.0
 #: Seconds that the API server may take for an answer, or no leader keeps its Lease (a quarter of the chart's 4 s), and
@@ -38,6 +43,11 @@ class Outage:
     begin: float
     end: float = math.inf
 
+    @property
+    def felt(self) -> float:
+        """Until when it still delays."""
+        return self.end + REJOINING.get(self.fault, RECOVERY)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Episode:
@@ -49,8 +59,8 @@ class Episode:
         kind: what the version was like.
         revisions: names under which it had traffic.
         began: when it was pointed at.
-        reached: when it first got traffic; None where it never did.
-        left: when it last lost it; None where it kept it or never had any.
+        spans: each time that it had traffic, from when until when (None: it kept it); more than one where it was parked
+            and tried again.
         ended: when its end was seen; None where it had none in time.
         end: which it was.
         reason: the reason that the object gave.
@@ -61,11 +71,20 @@ class Episode:
     kind: Kind
     revisions: frozenset[str] = frozenset()
     began: float
-    reached: float | None = None
-    left: float | None = None
+    spans: tuple[tuple[float, float | None], ...] = ()
     ended: float | None = None
     end: End | None = None
     reason: str = ""
+
+    @property
+    def reached(self) -> float | None:
+        """When it first got traffic; None where it never did."""
+        return self.spans[0][0] if self.spans else None
+
+    @property
+    def left(self) -> float | None:
+        """When it last lost it; None where it kept it or never had any."""
+        return self.spans[-1][1] if self.spans else None
 
 
 def due(began: float, within: float, outages: Iterable[Outage]) -> float:
@@ -75,7 +94,7 @@ def due(began: float, within: float, outages: Iterable[Outage]) -> float:
     """
     moment, counted = began + within, began
     for outage in sorted(outages, key=lambda each: each.begin):
-        begin, end = max(counted, outage.begin), outage.end + RECOVERY
+        begin, end = max(counted, outage.begin), outage.felt
         if begin < moment and end > begin:
             moment, counted = moment + end - begin, end
     return moment
@@ -99,9 +118,22 @@ def wrong_ends(episodes: Iterable[Episode], outages: Sequence[Outage]) -> Iterat
 
 
 def stains(answers: Iterable[Answer], episodes: Sequence[Episode], outages: Sequence[Outage]) -> list[Answer]:
-    """Failures at one site that no client should have seen: not those of a bad version while it had traffic."""
+    """Failures at one site that no client should have seen: not those of a bad version while it had traffic.
+
+    Nor what a gateway answers itself while its proxies have a part of their configuration only.
+    """
     bad = [each for each in episodes if each.kind in FAILS and each.reached is not None]
-    return [answer for answer in answers if not answer.good and not any(_own(answer, each, outages) for each in bad)]
+    return [
+        answer
+        for answer in answers
+        if not answer.good and not torn(answer, outages) and not any(_own(answer, each, outages) for each in bad)
+    ]
+
+
+def torn(answer: Answer, outages: Iterable[Outage]) -> bool:
+    """Whether the gateway said itself that it has no such backend, or none alive, just after it was cut off."""
+    own = answer.status == NO_BACKEND and not answer.revision
+    return own and any(each.begin <= answer.started <= each.felt for each in outages if each.fault in REJOINING)
 
 
 def _own(answer: Answer, episode: Episode, outages: Sequence[Outage]) -> bool:
@@ -136,9 +168,11 @@ def exposed(answers: Iterable[Answer], episodes: Iterable[Episode], outages: Seq
     delays = [each for each in outages if each.fault in DELAYS_REVERT]
     for each in episodes:
         own = [a.ended for a in failures if a.revision in each.revisions]
-        begin = each.reached if each.kind in SILENT else min(own, default=None)
-        if begin is not None and each.left is not None and each.left > due(begin, EXPOSED, delays):
-            yield f"{each.site} version {each.version} ({each.kind}): failed for {each.left - begin:.1f} s"
+        for reached, left in each.spans:
+            seen = [at for at in own if at >= reached and (left is None or at <= left)]
+            begin = reached if each.kind in SILENT else min(seen, default=None)
+            if begin is not None and left is not None and left > due(begin, EXPOSED, delays):
+                yield f"{each.site} version {each.version} ({each.kind}): failed for {left - begin:.1f} s"
 
 
 def idle_drivers(site: str, answers: Sequence[Answer], *, rate: float, begin: float, end: float) -> Iterator[str]:

@@ -107,16 +107,14 @@ class Subject:
             end, ended, look = self._to_its_end(version, rollout.kind, began, outages)
             self._settle(version, end, trail)
             ways = {name for _, form in trail.forms() for name in form if number(name) == version}
-            reached = next((at for at, form in trail.forms() if ways & set(form)), None)
-            gone = reached is not None and trail.weights(version)[-1] == 0
-            left = trail.left(version) if gone else None
+            spans = tuple(trail.spans(version))
         if rollout.kind is Kind.ALERT:
             self._calm()
         if end is End.PROMOTED:
             self._serves = version
         return Episode(
             site=self.name, version=version, kind=rollout.kind, revisions=frozenset(ways), began=began,
-            reached=reached, left=left, ended=ended, end=end, reason=_reason(version, look),
+            spans=spans, ended=ended, end=end, reason=_reason(version, look),
         )  # fmt: skip
 
     def _to_its_end(

@@ -60,8 +60,12 @@ class Soak:
         found += growth.grown(self.trends())
         return found
 
+    def torn(self) -> int:
+        """How many answers of the gateway's own are excused."""
+        return sum(judge.torn(answer, self.outages) for one in self.clients for answer in one.answers)
+
     def document(self) -> dict[str, Any]:
-        """Everything but the single answers and readings, as JSON has it."""
+        """Everything but the single answers, as JSON has it."""
         failures = self.failures()
         return {
             "seed": self.plan.seed,
@@ -69,9 +73,11 @@ class Soak:
             "passed": not failures,
             "failures": failures,
             "answers": {one.site: tally(one.answers) for one in self.clients},
+            "torn": self.torn(),
             "rollouts": [asdict(each) | {"revisions": sorted(each.revisions)} for each in self.episodes],
             "outages": [asdict(each) | {"end": _number(each.end)} for each in self.outages],
             "growth": [asdict(each) for each in self.trends()],
+            "readings": [asdict(each) for each in self.vitals],
         }
 
     def table(self) -> str:
@@ -88,6 +94,7 @@ class Soak:
         for one in self.clients:
             bad = [answer for answer in one.answers if not answer.good]
             rows.append((one.site, str(len(one.answers)), str(len(bad)), _statuses(bad), ""))
+        rows.append(("of these the gateway's own, just after it was cut off", "", str(self.torn()), "", ""))
         rows.append(("operator", "readings", "measure", "first third", "last third (most)"))
         for trend in self.trends():
             unit = MIB if trend.measure == "rss" else 1

@@ -18,13 +18,14 @@ def nobodys(started: float, *, version: str = "") -> Answer:
 
 def good(version: str = "2", **fields: object) -> Episode:
     """Promoted 30 s after it was pointed at."""
+    reached, left = fields.pop("reached", T0 + 5), fields.pop("left", None)
     given: dict[str, object] = {
         "site": "small-0",
         "version": version,
         "kind": Kind.GOOD,
         "revisions": frozenset({f"m-v{version}-a"}),
         "began": T0,
-        "reached": T0 + 5,
+        "spans": ((reached, left),) if reached is not None else (),
         "ended": T0 + 30,
         "end": End.PROMOTED,
     }
@@ -37,7 +38,7 @@ def bad(kind: Kind = Kind.ERRORS, version: str = "2", **fields: object) -> Episo
     return good(version, **{**given, **fields})
 
 
-def outage(begin: float, end: float, fault: Fault = Fault.API_SERVER) -> Outage:
+def outage(begin: float, end: float, fault: Fault = Fault.LEADER_HANGS) -> Outage:
     return Outage(fault=fault, begin=T0 + begin, end=T0 + end)
 
 

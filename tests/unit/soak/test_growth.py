@@ -1,10 +1,11 @@
 """Growth is told by medians of thirds, of one process in one role, and never of nothing."""
 
+from dataclasses import replace
 from itertools import chain
 
 import pytest
 from tests.soak.growth import LEAST, MIB, TOLERANCES, WARM_UP, grown, trends
-from tests.unit.soak.builders import vitals
+from tests.unit.soak.builders import T0, vitals
 
 COLD = int(WARM_UP / 2)  # readings that are left out
 STEADY = [130 * MIB] * (COLD + 60)
@@ -55,6 +56,16 @@ def test_the_longer_a_process_lives_the_longer_it_may_take_to_settle_but_not_to_
     assert list(grown(trends(vitals(*settling)))) == []
     growing = [(110 + n / 20) * MIB for n in range(300)]
     assert len(list(grown(trends(vitals(*growing))))) == 1
+
+
+def test_a_standby_that_has_led_is_not_compared_with_what_it_was_before_and_may_not_grow_either() -> None:
+    before, led = vitals(*[76 * MIB] * 100, leads=False), vitals(*[125 * MIB] * 10)
+    after = vitals(*[124 * MIB] * 100, leads=False)
+    life = [replace(each, at=T0 + 2 * n) for n, each in enumerate(chain(before, led, after))]
+    assert not any(each.grew for each in trends(life))
+    leak = vitals(*[(124 + n / 5) * MIB for n in range(100)], leads=False)
+    life = [replace(each, at=T0 + 2 * n) for n, each in enumerate(chain(before, led, leak))]
+    assert [each.measure for each in trends(life) if each.grew] == ["rss"]
 
 
 def test_a_standby_that_begins_to_lead_is_compared_with_itself_in_that_role() -> None:

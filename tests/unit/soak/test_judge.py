@@ -8,6 +8,8 @@ from tests.soak.judge import (
     EXPOSED,
     PAUSE,
     RECOVERY,
+    REJOINING,
+    Outage,
     due,
     exposed,
     idle_drivers,
@@ -15,6 +17,7 @@ from tests.soak.judge import (
     stains,
     starved,
     strays,
+    torn,
     wrong_ends,
 )  # fmt: skip
 from tests.soak.plan import End, Fault, Kind
@@ -28,6 +31,11 @@ def test_the_clock_stands_during_an_outage_and_its_recovery_and_for_none_that_wa
     assert due(T0, 20, [outage(5, 9)]) == T0 + 20 + 4 + RECOVERY
     assert due(T0, 20, [outage(-60, -50), outage(21, 40)]) == T0 + 20
     assert due(T0, 20, [outage(-10, -5)]) == T0 + 20 + RECOVERY - 5
+
+
+@pytest.mark.parametrize("fault", [Fault.API_SERVER, Fault.GATEWAY])
+def test_what_comes_back_stream_by_stream_takes_longer(fault: Fault) -> None:
+    assert due(T0, 20, [outage(5, 9, fault)]) == T0 + 20 + 4 + REJOINING[fault]
 
 
 def test_outages_that_overlap_are_not_counted_twice_and_one_that_comes_in_the_time_won_counts() -> None:
@@ -116,7 +124,7 @@ def test_a_gateway_that_could_not_be_told_goes_on_sending_but_no_other_fault_is_
     late = answer(T0 + 11.5, revision=OWN, version="2")
     assert strays([late], [bad()], [outage(9, 12, Fault.GATEWAY)]) == []
     assert strays([late], [bad()], [outage(9, 12, Fault.MLFLOW)]) == [late]
-    very_late = answer(T0 + 12 + RECOVERY + 2, revision=OWN, version="2")
+    very_late = answer(T0 + 12 + REJOINING[Fault.GATEWAY] + 2, revision=OWN, version="2")
     assert strays([very_late], [bad()], [outage(9, 12, Fault.GATEWAY)]) == [very_late]
 
 
@@ -133,6 +141,43 @@ def test_a_version_that_fails_for_long_is_told_unless_nobody_could_take_it_off()
     assert list(exposed([failure], [slow], [outage(7, 9, Fault.LEADER_KILLED)])) == []
     assert len(list(exposed([failure], [slow], [outage(7, 9, Fault.MLFLOW)]))) == 1
     assert list(exposed([failure], [bad()], [])) == []
+
+
+def test_each_attempt_of_a_version_has_its_own_time() -> None:
+    twice = bad(Kind.HANGS, spans=((T0, T0 + 20), (T0 + 90, T0 + 110)))
+    assert list(exposed([], [twice], [])) == []
+    second = bad(Kind.HANGS, spans=((T0, T0 + 20), (T0 + 90, T0 + 91 + EXPOSED)))
+    assert len(list(exposed([], [second], []))) == 1
+    failures = [answer(T0 + at, revision=OWN, version="2", status=500) for at in (5, 95)]
+    assert list(exposed(failures, [bad(spans=twice.spans)], [])) == []
+    assert len(list(exposed(failures, [bad(spans=((T0, T0 + 20), (T0 + 90, T0 + 96 + EXPOSED)))], []))) == 1
+
+
+@pytest.mark.parametrize("fault", [Fault.API_SERVER, Fault.GATEWAY])
+def test_what_a_gateway_says_of_its_own_just_after_it_was_cut_off_is_no_stain(fault: Fault) -> None:
+    own = answer(T0 + 7, revision="", version="2", status=503)
+    cut = outage(5, 9, fault)
+    assert stains([own], [good()], [cut]) == []
+    assert torn(own, [cut])
+
+
+@pytest.mark.parametrize(
+    ("fields", "of"),
+    [
+        ({}, outage(5, 9, Fault.PROMETHEUS)),
+        ({}, outage(8, 9, Fault.GATEWAY)),
+        ({}, outage(-40, -24, Fault.GATEWAY)),
+        ({"status": 500}, outage(5, 9, Fault.GATEWAY)),
+        ({"status": 0}, outage(5, 9, Fault.GATEWAY)),
+        ({"revision": "m-v1-a"}, outage(5, 9, Fault.GATEWAY)),
+    ],
+    ids=["another fault", "before", "long after", "another status", "no answer", "a pod's"],
+)
+def test_nothing_else_is_excused_by_it(fields: dict[str, object], of: Outage) -> None:
+    given: dict[str, object] = {"revision": "", "version": "2", "status": 503, **fields}
+    found = answer(T0 + 7, **given)  # type: ignore[arg-type]  # fields of its own
+    assert stains([found], [good()], [of]) == [found]
+    assert not torn(found, [of])
 
 
 def test_a_version_that_answers_nothing_is_exposed_from_its_first_weight_on() -> None:

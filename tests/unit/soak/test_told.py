@@ -82,7 +82,8 @@ def test_another_sites_bad_version_excuses_nothing() -> None:
 
 def test_the_document_is_json_and_the_table_names_everything() -> None:
     made = soak()
-    assert json.loads(json.dumps(made.document(), allow_nan=False))["seed"] == 1
+    document = json.loads(json.dumps(made.document(), allow_nan=False))
+    assert (document["seed"], len(document["readings"])) == (1, len(made.vitals))
     unfinished = replace(made, outages=[*made.outages, outage(50, math.inf)])
     assert json.loads(json.dumps(unfinished.document(), allow_nan=False))["outages"][-1]["end"] is None
     table = made.table()
