@@ -36,7 +36,9 @@ _log = structlog.get_logger("tidegate")
 
 async def run(settings: Settings) -> None:
     """Run one operator process until it is told to end."""
-    access = Access(await find_identity())
+    identity = await find_identity()
+    access = Access(identity)
+    lease_access = Access(identity, connections=2)
     registry, writer = MlflowRegistry(login_from(os.environ)), MlflowWriter(login_from(os.environ))
     retraining = RetrainSettings()
     trainer = _trainer(retraining)
@@ -58,7 +60,7 @@ async def run(settings: Settings) -> None:
         retraining=retraining,
         trail=audit_trail(settings),
         audit_receiver=auditor,
-        leases=KubeLease(cluster, namespace=settings.lease_namespace or own_namespace(), name=settings.lease_name),
+        leases=_leases(settings, lease_access),
     )
     server = IntakeServer(
         host=settings.http_host,
@@ -83,6 +85,7 @@ async def run(settings: Settings) -> None:
             await trainer.close()
         if auditor is not None:
             await auditor.close()
+        await lease_access.close()
         await access.close()
 
 
@@ -94,8 +97,18 @@ def alert_intake(operator: Operator, doors: Doors) -> AlertIntake:
         doors=doors,
         clock=operator.clock,
         metrics=operator.metrics,
-        ready=operator.ready,
+        ready=operator.listed,
     )
+
+
+def _leases(settings: Settings, access: Access) -> KubeLease:
+    """The Lease, on connections of its own.
+
+    It is asked for all the time. On those of all it would use each of them again and again, so that none is ever idle
+    for long enough to be closed; and it would wait behind a thousand others.
+    """
+    cluster = KubeCluster(access, total=settings.api_timeout)
+    return KubeLease(cluster, namespace=settings.lease_namespace or own_namespace(), name=settings.lease_name)
 
 
 def _doors(settings: Settings, access: Access) -> Doors:

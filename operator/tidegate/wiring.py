@@ -262,9 +262,19 @@ class Operator:
         )
         self.metrics.leader.set_function(lambda: float(self.elector.leads))
 
-    def ready(self) -> str | None:
+    def listed(self) -> str | None:
         """What is missing until decisions are made on facts; None where nothing is."""
         return None if self.relister.complete.is_set() else "not everything was listed yet"
+
+    def ready(self) -> str | None:
+        """What keeps this replica from doing its work; None where nothing does.
+
+        Whoever leads or wants to asks for the Lease all the time, so that its silence is that of the API server. An
+        alert that comes all the same is tried: the API server may be back before its sender gives up.
+        """
+        if self.elector.silence > self.elector.terms.lasts:
+            return self.listed() or "no answer of the API server about the Lease"
+        return self.listed()
 
     def look(self, key: str) -> None:
         """Something was told of an object: a cause to revert goes at once, everything else in turn."""
@@ -327,6 +337,7 @@ class Operator:
                 for name, run in self._parts().items():
                     group.create_task(self.supervisor.keep(name, run), name=name)
         finally:
+            # What broke a limit is kept: the API server may be away, and with it the lease and the route.
             self.queue.shut()
             await self.gates.close()
             await self.trials.close()

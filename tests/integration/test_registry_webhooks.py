@@ -132,7 +132,7 @@ async def test_a_moved_alias_is_told_and_the_canary_is_made_without_a_poll(serve
         port=0,
         registry=operator.metrics.registry,
         healthy=operator.watchdog.trouble,
-        ready=operator.ready,
+        ready=operator.listed,
         webhooks=webhook_intake(operator, settings),
     )
     await door.start()

@@ -27,8 +27,10 @@ _log = structlog.get_logger("tidegate")
 #: Bytes of a body, and seconds until its effect is on the routes.
 LARGEST = 1024 * 1024
 DEADLINE = 10.0
-#: Requests a second of one sender, and at once after a silence. A wrong token costs as much as `FAILURE` requests.
-RATE, BURST, FAILURE = 50.0, 200.0, 10.0
+#: Requests a second of one caller, and at once after a silence.
+RATE, BURST = 50.0, 200.0
+#: Tokens a second that are nobody's, of one address, and at once after a silence.
+WRONG_RATE, WRONG_BURST = 5.0, 20.0
 #: Requests under way at a time, and objects of one request that are told at a time.
 MOST_REQUESTS, MOST_OBJECTS = 64, 32
 
@@ -71,7 +73,7 @@ class AlertIntake:
         self._clock = clock
         self._metrics = metrics
         self._ready = ready
-        self._senders = Rates(rate=RATE, burst=BURST)
+        self._wrong = Rates(rate=WRONG_RATE, burst=WRONG_BURST)
         self._callers = Rates(rate=RATE, burst=BURST)
         self._under_way = 0
 
@@ -102,10 +104,11 @@ class AlertIntake:
         sender = request.remote or ""
         if self._under_way > MOST_REQUESTS:
             raise Answer(503, "too many requests at a time", again=1)
-        self._paced(self._senders, sender)
         caller = await self._admitted(request, sender)
-        if caller is not None:
-            self._paced(self._callers, caller.name)
+        wait = self._callers.wait(caller.name if caller is not None else sender, self._clock.monotonic())
+        if wait > 0:
+            # Not 429: Alertmanager would not tell again.
+            raise Answer(503, f"more than {RATE:g} requests a second", again=wait)
         missing = self._ready()
         if missing is not None:
             raise Answer(503, missing, again=1)
@@ -116,11 +119,6 @@ class AlertIntake:
             raise Answer(400, str(error)) from error
         return await self._carried(messages, caller)
 
-    def _paced(self, rates: Rates, who: str) -> None:
-        wait = rates.wait(who, self._clock.monotonic())
-        if wait > 0:
-            raise Answer(429, f"more than {RATE:g} requests a second", again=wait)
-
     async def _admitted(self, request: web.Request, sender: str) -> Caller | None:
         """Who asks; None for the bearer of a known token, who may tell of everything."""
         kind, _, token = request.headers.get("Authorization", "").partition(" ")
@@ -130,6 +128,9 @@ class AlertIntake:
         try:
             if self._doors.tokens is not None and self._doors.tokens.admits(token):
                 return None
+            # Whoever shares an address with somebody who guesses must not be kept out by that if the token is known.
+            if (wait := self._wrong.wait(sender, self._clock.monotonic(), cost=0.0)) > 0:
+                raise Answer(503, "too many tokens from this address were nobody's", again=wait)
             caller = await self._doors.reviews.identify(token) if self._doors.reviews is not None else None
         except OSError as error:
             _log.error("tokens can't be read", error=str(error))
@@ -137,7 +138,7 @@ class AlertIntake:
         except ClusterError as error:
             raise Answer(503, f"the API server does not say whose token it is: {error}", again=1) from error
         if caller is None:
-            self._senders.charge(sender, self._clock.monotonic(), FAILURE)
+            self._wrong.charge(sender, self._clock.monotonic(), 1.0)
             raise Answer(401, "this token is nobody's")
         return caller
 

@@ -19,8 +19,11 @@ class Answer(Exception):  # noqa: N818 (an answer that ends the request early, n
             self.headers["WWW-Authenticate"] = 'Bearer realm="tidegate"'
 
     def response(self) -> web.Response:
-        """The answer on the wire."""
-        return web.json_response({"error": str(self)}, status=self.status, headers=self.headers)
+        """The answer on the wire. After a 503 the connection is shut: another replica may do what this one can't."""
+        response = web.json_response({"error": str(self)}, status=self.status, headers=self.headers)
+        if self.status == web.HTTPServiceUnavailable.status_code:
+            response.force_close()
+        return response
 
 
 async def body_of(request: web.Request, largest: int, remedy: str = "") -> bytes:
@@ -40,7 +43,8 @@ async def body_of(request: web.Request, largest: int, remedy: str = "") -> bytes
                 if len(read) > largest:
                     raise Answer(413, too_large)
     except TimeoutError as error:
-        raise Answer(408, f"the body was not there in {PATIENCE:g}s") from error
+        # Not 408: Alertmanager tells again after a 5xx and gives up after everything else.
+        raise Answer(503, f"the body was not there in {PATIENCE:g}s", again=1) from error
     except (ConnectionError, web.RequestPayloadError) as error:
         raise Answer(400, f"the body broke off: {error}") from error
     return bytes(read)

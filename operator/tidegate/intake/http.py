@@ -11,6 +11,9 @@ from tidegate.intake.alerts import AlertIntake
 from tidegate.intake.certificate import Certificate
 from tidegate.intake.webhooks import WebhookIntake
 
+#: Seconds that a connection is kept on which nobody asks for anything; aiohttp itself would wait for an hour.
+IDLE = 75.0
+
 
 class IntakeServer:
     """`/healthz`, `/readyz`, `/metrics`, and what `alerts` and `webhooks` add; these at a port of their own with `tls`.
@@ -62,7 +65,7 @@ class IntakeServer:
             self._renewing = asyncio.create_task(self._tls.follow(), name="certificate")
 
     async def _listen(self, app: web.Application, port: int, tls: ssl.SSLContext | None = None) -> int:
-        runner = web.AppRunner(app, access_log=None)
+        runner = web.AppRunner(app, access_log=None, keepalive_timeout=IDLE)
         self._runners.append(runner)
         await runner.setup()
         await web.TCPSite(runner, self._host, port, ssl_context=tls).start()

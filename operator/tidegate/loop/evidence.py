@@ -65,6 +65,7 @@ class EvidenceWatch:
         self._on_breach = on_breach
         self._on_look = on_look
         self._rolling: dict[str, _Rolling] = {}
+        self._kept: dict[str, Judgement] = {}
 
     def ensure(self, key: str, spec: Spec) -> None:
         """Watch this rollout; go on with the evidence so far where it is the same canary and attempt.
@@ -75,6 +76,8 @@ class EvidenceWatch:
         if known is None or known.spec.rollout != spec.rollout:
             self.stop(key)
             known = self._rolling[key] = _Rolling(spec=spec)
+        if (kept := self._kept.get(key)) is not None and (kept.canary, kept.attempt) != spec.rollout:
+            del self._kept[key]
         known.spec = spec
         wanted = self._wanted(spec)
         for name in known.parts.keys() - wanted.keys():
@@ -106,10 +109,18 @@ class EvidenceWatch:
             part.restart_step()
 
     def stop(self, key: str) -> None:
-        """Nothing rolls any more."""
+        """Watch nobody any more. What broke a limit goes on to be told: the route may not have been written yet."""
+        said = self._said(key)
+        if isinstance(said, Judgement) and _condemns(said):
+            self._kept[key] = said
         for part in self._parts(key):
             _end(part)
         self._rolling.pop(key, None)
+
+    def forget(self, key: str) -> None:
+        """The object is gone."""
+        self.stop(key)
+        self._kept.pop(key, None)
 
     async def close(self) -> None:
         """Stop everything and wait for it."""
@@ -118,8 +129,18 @@ class EvidenceWatch:
             self.stop(key)
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def judgement(self, key: str) -> Judgement | Unavailable:
-        """What the guards say by the newest looks. A breach stays one until the watch ends."""
+    def judgement(self, key: str, under_way: tuple[str, int] | None = None) -> Judgement | Unavailable:
+        """What the guards say by the newest looks. `under_way`: revision and attempt that have no verdict yet.
+
+        A breach stays one for as long as the attempt has none: also where the watch ended before the verdict could be
+        written (the lease is lost where the API server is away), and where another watch has begun since.
+        """
+        said, kept = self._said(key), self._kept.get(key)
+        if kept is None or (kept.canary, kept.attempt) != under_way:
+            return said
+        return said if isinstance(said, Judgement) and said.breach is not None else kept
+
+    def _said(self, key: str) -> Judgement | Unavailable:
         parts = self._parts(key)
         if not parts:
             return Unavailable(reason=Reason.EVIDENCE_NOT_NEEDED, message="no rollout is being watched")
@@ -177,6 +198,11 @@ class EvidenceWatch:
         if part.gist != before or part.save_is_due(self._clock.monotonic()):
             part.save(self._clock.monotonic())
             self._on_look(key)
+
+
+def _condemns(found: Judgement) -> bool:
+    """Whether it is a breach that nothing takes back. Silence is none: it may have been us who were cut off."""
+    return found.breach is not None and found.breach.reason is not Reason.UNREACHABLE
 
 
 def _end(part: Part) -> None:

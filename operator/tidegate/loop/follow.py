@@ -146,7 +146,7 @@ class Follower:
 
     def forget(self, key: str) -> None:
         """The object is gone."""
-        self._evidence.stop(key)
+        self._evidence.forget(key)
         self._gates.follow(key, NOBODY)
         self._trials.follow(key, None, tuple)
         self._registries.forget(key)

@@ -1,6 +1,7 @@
 """Runs for leader: keeps the Lease, holds the fence up, and lets the leader's work run for as long."""
 
 import asyncio
+import math
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -46,6 +47,17 @@ class Elector:
         self._candidacy = Candidacy(identity=identity, terms=terms)
         self._work: asyncio.Task[None] | None = None
         self._trouble = ""
+        self._heard: float | None = None
+
+    @property
+    def terms(self) -> Terms:
+        """How the lease is kept."""
+        return self._candidacy.terms
+
+    @property
+    def silence(self) -> float:
+        """Seconds since the API server last answered about the lease, whatever it said; infinite before it did."""
+        return math.inf if self._heard is None else _now() - self._heard
 
     @property
     def leads(self) -> bool:
@@ -101,8 +113,11 @@ class Elector:
                 lease = await (self._leases.read() if wanted is None else self._leases.write(wanted))
         except (ClusterError, TimeoutError) as error:
             self._candidacy = missed(c, asked=asked, now=_now())
+            if isinstance(error, Conflict):
+                self._heard = _now()
             self._complain("" if isinstance(error, Conflict) else str(error) or "no answer in time")
             return
+        self._heard = _now()
         self._complain("")
         if wanted is None or lease is None:
             self._candidacy = told(c, lease, now=_now())

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 import structlog
 
 from tidegate.core.notice import Notice
+from tidegate.loop.backoff import backoff
 from tidegate.ports import Answer, Clock, Delivery, Notifier
 from tidegate.telemetry import Metrics
 
@@ -122,8 +123,8 @@ class _Outbox:
             self._failures += 1
             if self._failures == 1:
                 _log.warning("notice not delivered, it is tried again", **self._names(notice), error=answer.detail)
-            backoff = min(LAST_BACKOFF, FIRST_BACKOFF * 2.0 ** min(self._failures - 1, 10))
-            return max(backoff, answer.wait or 0.0)
+            wait = backoff(self._failures, first=FIRST_BACKOFF, last=LAST_BACKOFF)
+            return max(wait, answer.wait or 0.0)
         if answer.delivery is Delivery.REFUSED:
             _log.warning("notice refused", **self._names(notice), error=answer.detail)
         elif self._failures:

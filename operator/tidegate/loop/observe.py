@@ -129,7 +129,7 @@ class Observer:
             route=route_facts(route, record) if route is not None else None,
             record=record,
             revisions=self._revisions(key, plan),
-            evidence=self._evidence.judgement(key),
+            evidence=self._evidence.judgement(key, _under_way(record)),
             preset=self._versions[plan.serving.runtime] if isinstance(plan, Plan) else "",
             actions=_actions(body),
             taken_by=self._taken_by(plan, ref, live, route),
@@ -320,6 +320,12 @@ def _actions(body: Mapping[str, Any]) -> dict[str, str]:
     annotations = body["metadata"].get("annotations") or {}
     named = {action: annotations.get(f"{GROUP}/{action}") for action in (*ACTIONS, DISMISS)}
     return {action: value for action, value in named.items() if value}
+
+
+def _under_way(record: Record) -> tuple[str, int] | None:
+    """The canary and the attempt that have no verdict yet."""
+    rollout = record.rollout
+    return (rollout.canary.name, rollout.attempt) if rollout is not None and rollout.verdict is None else None
 
 
 def _weight(snapshot: Snapshot) -> int | None:

@@ -19,6 +19,7 @@ from tidegate.core.record import Intent
 from tidegate.core.registered import RegisteredModel
 from tidegate.core.values import Unavailable
 from tidegate.errors import NotLeading
+from tidegate.loop.backoff import backoff
 from tidegate.loop.fence import Fence
 from tidegate.loop.pause import pause
 from tidegate.loop.registries import Registries
@@ -113,8 +114,8 @@ class PointerSaga:
             return
         if task.errand.failed is not None:
             task.failures += 1
-            backoff = min(LAST_BACKOFF, FIRST_BACKOFF * 2.0 ** min(task.failures - 1, 10))
-            task.due = self._clock.monotonic() + backoff
+            wait = backoff(task.failures, first=FIRST_BACKOFF, last=LAST_BACKOFF)
+            task.due = self._clock.monotonic() + wait
         if task.errand != before:
             self._changed(key)
 

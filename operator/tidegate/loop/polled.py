@@ -33,6 +33,8 @@ INTERVAL = 5.0
 #: A reading is followed by the next one within this many intervals, or what is new in that may have begun at any time.
 GAP = 3
 TIMEOUT = 4.0
+#: Objects that are told at a time. One whose route can't be written takes an interval, and delays no other.
+MOST_OBJECTS = 32
 _NAME = "alertname"
 _NOT_OF_THE_ALERT = frozenset({"__name__", "alertstate"})
 
@@ -109,21 +111,29 @@ class PolledAlerts:
     async def _tell(self, wanted: Mapping[str, Mapping[str, Alert]]) -> None:
         if self._shown is None:
             self._shown = dict(self._on_routes())
-        for key in {*wanted, *self._shown}:
-            new, known = wanted.get(key, {}), self._shown.get(key, {})
-            told = Alerts(
-                firing=tuple(alert for name, alert in new.items() if name not in known),
-                resolved=tuple(alert for name, alert in known.items() if name not in new),
-            )
-            if told == Alerts():
-                continue
+        turns = asyncio.Semaphore(MOST_OBJECTS)
+        async with asyncio.TaskGroup() as group:
+            for key in {*wanted, *self._shown}:
+                group.create_task(self._change(key, wanted.get(key, {}), self._shown, turns))
+
+    async def _change(
+        self, key: str, new: Mapping[str, Alert], shown: dict[str, dict[str, Alert]], turns: asyncio.Semaphore
+    ) -> None:
+        known = shown.get(key, {})
+        told = Alerts(
+            firing=tuple(alert for name, alert in new.items() if name not in known),
+            resolved=tuple(alert for name, alert in known.items() if name not in new),
+        )
+        if told == Alerts():
+            return
+        async with turns:
             try:
                 async with asyncio.timeout(INTERVAL):
                     await self._lane.tell(key, told)
             except (ClusterError, TimeoutError) as error:
                 _log.warning("alerts are not on the route yet", object=key, error=str(error))
-                continue
-            self._shown[key] = dict(new)
+                return
+        shown[key] = dict(new)
 
     def _on_routes(self) -> Iterator[tuple[str, dict[str, Alert]]]:
         for key in self._world.names(KIND):

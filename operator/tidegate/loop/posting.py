@@ -13,6 +13,7 @@ from collections.abc import Callable
 import structlog
 
 from tidegate.core.audit import Act, AuditEvent, Journal, lost, untold
+from tidegate.loop.backoff import backoff
 from tidegate.loop.pause import pause
 from tidegate.ports import Answer, AuditReceiver, Clock, Delivery
 from tidegate.telemetry import Metrics
@@ -173,8 +174,8 @@ class Posting:
         if answer.delivery is Delivery.REFUSED:
             # The next object's may be taken: a receiver can dislike one event, or all of them.
             self._refused[event.ref.uid] = self._clock.monotonic() + REFUSED_AGAIN
-        backoff = min(LAST_BACKOFF, FIRST_BACKOFF * 2.0 ** min(self._failures - 1, 10))
-        await asyncio.sleep(max(backoff, answer.wait or 0.0))
+        wait = backoff(self._failures, first=FIRST_BACKOFF, last=LAST_BACKOFF)
+        await asyncio.sleep(max(wait, answer.wait or 0.0))
         return False
 
     def _count(self, result: str, number: int = 1) -> None:

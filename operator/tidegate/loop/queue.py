@@ -12,6 +12,9 @@ from collections.abc import Callable
 
 from tidegate.loop.pause import pause
 
+#: Wishes for later that nobody has any more, and that are kept all the same, beside as many as are wanted.
+SPARE = 64
+
 
 class WorkQueue:
     """Keys waiting for a pass, oldest first; and keys that want one at a later time."""
@@ -61,6 +64,10 @@ class WorkQueue:
             return
         self._due[key] = due
         heapq.heappush(self._later, (due, key))
+        if len(self._later) > 2 * len(self._due) + SPARE:
+            # Wishes that an earlier one took the place of would stay until their time, which may be days away.
+            self._later = [(wished, of) for of, wished in self._due.items()]
+            heapq.heapify(self._later)
         self._wake.set()
 
     async def get(self) -> str:

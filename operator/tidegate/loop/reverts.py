@@ -19,6 +19,7 @@ from tidegate.core.record import Record, Verdict
 from tidegate.core.revert import lowers, reverted
 from tidegate.errors import ClusterError, Conflict, InvalidSpec
 from tidegate.loop.announce import Announcer
+from tidegate.loop.backoff import backoff
 from tidegate.loop.diversion import SecondPlane
 from tidegate.loop.observe import Observer, Snapshot
 from tidegate.loop.pause import pause
@@ -98,7 +99,7 @@ class RevertLane:
                 if written:
                     self._metrics.reverts.observe(asyncio.get_running_loop().time() - started)
                 return
-            await pause(self._stopping, min(LAST_BACKOFF, FIRST_BACKOFF * 2.0 ** (failures - 1)))
+            await pause(self._stopping, backoff(failures, first=FIRST_BACKOFF, last=LAST_BACKOFF))
 
     async def attempt(self, key: str, *, rules: tuple[Rule, ...] = RULES) -> bool:
         """Decide on the newest that is known, and write once what lowers or tells of alerts; False without a cause.

@@ -20,6 +20,7 @@ from tidegate.core.registered import RegisteredModel
 from tidegate.core.tags import Note, notes, prefix, recollection
 from tidegate.core.values import ObjectRef, Unavailable, VersionId
 from tidegate.errors import NotLeading
+from tidegate.loop.backoff import backoff
 from tidegate.loop.fence import Fence
 from tidegate.loop.pause import pause
 from tidegate.loop.registries import Registries
@@ -121,12 +122,12 @@ class TagWriter:
         failed = await self._write(key, task, wanted)
         now = self._clock.monotonic()
         if failed is not None and failed.reason in PASSING:
-            backoff = min(LAST_BACKOFF, FIRST_BACKOFF * 2.0 ** min(task.failures, 10))
+            wait = backoff(task.failures + 1, first=FIRST_BACKOFF, last=LAST_BACKOFF)
             task.failures += 1
             # The registry is away for all who ask it.
             for other in self._tasks.values():
                 if {v.registry for v in other.wanted} == {v.registry for v in wanted}:
-                    other.due = max(other.due, now + backoff)
+                    other.due = max(other.due, now + wait)
             return
         task.done, task.failures, task.due = task.wanted == wanted, 0, now + SPACING
         if failed is not None:
@@ -209,7 +210,7 @@ class Recollections:
             away = [not await self._ask(source, keys) for source, keys in asking.items()]
             failures = failures + 1 if any(away) else 0
             if failures:
-                await asyncio.sleep(min(LAST_BACKOFF, FIRST_BACKOFF * 2.0 ** min(failures - 1, 10)))
+                await asyncio.sleep(backoff(failures, first=FIRST_BACKOFF, last=LAST_BACKOFF))
                 self._news.set()
 
     async def _ask(self, source: _Source, keys: Iterable[str]) -> bool:

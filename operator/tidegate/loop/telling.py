@@ -17,6 +17,7 @@ from tidegate.core.reasons import Reason
 from tidegate.core.record import Alert, Record
 from tidegate.errors import Conflict, Unreachable
 from tidegate.loop.alerts import AlertInbox
+from tidegate.loop.backoff import backoff
 from tidegate.loop.observe import Observer
 from tidegate.loop.reverts import FIRST_BACKOFF, LAST_BACKOFF, PROMPT_CONFLICTS, RevertLane
 from tidegate.telemetry import Metrics
@@ -91,7 +92,7 @@ class AlertLane:
             except Unreachable as error:
                 failures += 1
                 _log.error("alert is not on the route yet, it is tried again", object=key, error=str(error))
-            await asyncio.sleep(min(LAST_BACKOFF, FIRST_BACKOFF * 2.0 ** max(0, failures - PROMPT_CONFLICTS)))
+            await asyncio.sleep(backoff(failures - PROMPT_CONFLICTS + 1, first=FIRST_BACKOFF, last=LAST_BACKOFF))
 
     def _record(self, key: str) -> Record | None:
         snapshot = self._observer.snapshot(key)

@@ -5,6 +5,7 @@ import asyncio
 import structlog
 
 from tidegate.errors import ClusterError, Conflict, NotLeading
+from tidegate.loop.backoff import backoff
 from tidegate.loop.queue import WorkQueue
 from tidegate.loop.reconcile import Reconciler
 from tidegate.telemetry import Metrics
@@ -69,6 +70,5 @@ class Workers:
         return "done"
 
     def _again(self, key: str) -> None:
-        count = self._failures.get(key, 0)
-        self._failures[key] = count + 1
-        self._queue.add_after(key, min(LAST_BACKOFF, FIRST_BACKOFF * 2.0**count))
+        self._failures[key] = self._failures.get(key, 0) + 1
+        self._queue.add_after(key, backoff(self._failures[key], first=FIRST_BACKOFF, last=LAST_BACKOFF))

@@ -7,8 +7,9 @@ from typing import TypeVar
 
 from tests.fakes.cluster import Crash, Fault, Phase, Write
 
+from tidegate.core.election import Lease
 from tidegate.errors import ClusterError, Unreachable
-from tidegate.ports import Cluster, Manifest, Page
+from tidegate.ports import Cluster, Leases, Manifest, Page
 
 T = TypeVar("T")
 
@@ -134,3 +135,23 @@ class Line:
     async def _ended(self) -> None:
         if self.dead:
             await asyncio.get_running_loop().create_future()
+
+
+class LeaseOnLine:
+    """`ports.Leases` by the same line: where the API server is away, so is the Lease."""
+
+    def __init__(self, line: Line, leases: Leases) -> None:
+        self._line = line
+        self._leases = leases
+
+    async def read(self) -> Lease | None:
+        self._pass()
+        return await self._leases.read()
+
+    async def write(self, lease: Lease) -> Lease:
+        self._pass()
+        return await self._leases.write(lease)
+
+    def _pass(self) -> None:
+        if self._line.down is not None:
+            raise self._line.down

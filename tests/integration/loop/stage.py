@@ -17,7 +17,7 @@ from tests.fixtures.loopclock import LoopClock
 from tests.integration.loop.actors import Gateway, Kubelet, Traffic, version_of
 from tests.integration.loop.books import Books
 from tests.integration.loop.hands import FakeHands, Hands
-from tests.integration.loop.line import Line
+from tests.integration.loop.line import LeaseOnLine, Line
 from tests.integration.loop.look import Look
 from tests.integration.loop.writer_line import RegistryFault, WriterLine
 
@@ -107,7 +107,7 @@ class Stage:
             models=self.models,
             audit_receiver=self.auditor,
             # There is one replica here, so that the lease is free at once.
-            leases=FakeLeases(),
+            leases=LeaseOnLine(line, FakeLeases()),
         )
         self._work = asyncio.create_task(self.operator.run(), name=f"operator {self.lives}")
 

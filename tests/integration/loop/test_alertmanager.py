@@ -32,7 +32,7 @@ async def shop(real: RealStage, tmp_path: Path) -> AsyncIterator[Shop]:
         port=0,
         registry=real.operator.metrics.registry,
         healthy=lambda: None,
-        ready=real.operator.ready,
+        ready=real.operator.listed,
         alerts=alert_intake(real.operator, Doors(tokens=TokenFile(str(tmp_path / "token")))),
     )
     await server.start()

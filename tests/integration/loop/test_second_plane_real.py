@@ -84,10 +84,12 @@ async def test_without_the_kind_a_bad_version_comes_off_and_everything_is_right_
 ) -> None:
     first = await real.serve(real.manifest(rollout={"weights": [25, 100], "hold": "600s"}))
     second = await real.rolling(25)
+    # Before the kind is gone: what it listed afterwards would be nothing.
+    real.gateway.say("deaf")
+    await asyncio.sleep(0.5)  # what it is about to take up is of before
+    assert real.gateway.weights == {"fraud": {await real.named(first): 75, await real.named(second): 25}}
     await asyncio.to_thread(apiserver.kubectl, "delete", "crd", CRD)
     try:
-        real.gateway.say("deaf")
-        real.gateway.weights = {"fraud": {await real.named(first): 75, await real.named(second): 25}}
         real.traffic.errors[second] = 1.0
         await until_selects(real, second, first, 30)
         await real.reborn()

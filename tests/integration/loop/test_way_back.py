@@ -230,16 +230,29 @@ async def test_a_route_that_can_not_be_written_is_written_within_a_second_of_whe
 
 
 async def test_a_breach_while_the_api_server_is_away_is_written_within_a_second_of_its_return(stage: Stage) -> None:
-    first = await stage.serve()
+    guards = {"errorRate": {"max": "1%"}, "minRequests": 30, "interval": "1s"}
+    first = await stage.serve(stage.manifest(guards=guards))
     second = await stage.rolling(25)
     assert stage.line is not None
+    assert stage.operator is not None
     stage.line.down = Unreachable("503")
-    stage.traffic.errors[second] = 1.0
+    pods = [stage.evidence.pod(pod["metadata"]["uid"]) for pod in await stage.hands.all("Pod")]
+    for pod in pods:
+        pod.serve(100, "5xx" if pod.answers() < max(each.answers() for each in pods) / 2 else "2xx")
     await asyncio.sleep(60)
+    # With the API server the lease is lost: what was found before that is not forgotten with it.
+    assert not stage.operator.elector.leads
+    assert stage.operator.ready() == "no answer of the API server about the Lease"
+    assert stage.operator.listed() is None
+    assert second in (await stage.look()).weights
+    # And nobody could find it again.
+    for pod in pods:
+        pod.restart()
     stage.line.down = None
     await stage.until(lambda look: look.weights == {first: 100}, "everything back", 2)
     look = await stage.reverted(second)
-    assert second in look.rejected
+    assert look.rejected[second]["reason"] == "GuardBreached"
+    assert stage.operator.ready() is None
 
 
 async def test_writes_of_children_that_are_refused_delay_no_revert(stage: Stage) -> None:

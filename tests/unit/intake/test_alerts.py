@@ -23,7 +23,7 @@ from tidegate.api.record import decode, encode
 from tidegate.core.httproute import route
 from tidegate.core.labels import KIND, RECORD, ROUTE_KIND
 from tidegate.core.record import Record
-from tidegate.intake.alerts import BURST, FAILURE, LARGEST, Doors
+from tidegate.intake.alerts import LARGEST, WRONG_BURST, Doors
 from tidegate.intake.http import IntakeServer
 from tidegate.loop.observe import Plan
 from tidegate.ports import Manifest
@@ -57,7 +57,7 @@ class Site:
             port=0,
             registry=self.operator.metrics.registry,
             healthy=lambda: None,
-            ready=self.operator.ready,
+            ready=self.operator.listed,
             alerts=alert_intake(self.operator, doors),
         )
 
@@ -216,12 +216,29 @@ async def test_a_replica_that_has_not_listed_everything_takes_nothing(site: Site
     assert (await site.post(firing()))[0] == 503
 
 
-async def test_a_sender_that_tries_tokens_has_to_wait(site: Site) -> None:
-    tries = 3 * int(BURST // (FAILURE + 1))
+async def test_a_sender_that_tries_tokens_has_to_wait_and_keeps_nobody_out_who_has_one(site: Site) -> None:
+    tries = 3 * int(WRONG_BURST)
     answers = await asyncio.gather(*(site.post(firing(), token="wrong") for _ in range(tries)))
 
-    assert {status for status, *_ in answers} == {401, 429}
-    assert all(int(headers["Retry-After"]) >= 1 for status, _, headers in answers if status == 429)
+    assert {status for status, *_ in answers} == {401, 503}
+    assert all(int(headers["Retry-After"]) >= 1 for status, _, headers in answers if status == 503)
+    assert (await site.post(firing()))[0] == 200
+
+
+async def test_who_tells_too_often_is_asked_to_come_again_on_another_connection(
+    tokens: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tidegate.intake.alerts.RATE", 0.001)
+    monkeypatch.setattr("tidegate.intake.alerts.BURST", 3.0)
+    site = Site(tokens)
+    await site.open()
+    answers = [await site.post(firing()) for _ in range(4)]
+    await site.close()
+
+    # Alertmanager tells again after a 5xx, and drops what was answered with a 4xx.
+    assert [status for status, *_ in answers] == [200, 200, 200, 503]
+    assert answers[-1][2]["Connection"] == "close"
+    assert "requests a second" in answers[-1][1]["error"]
 
 
 async def test_a_body_that_is_too_large_is_not_read(site: Site) -> None:
@@ -242,7 +259,7 @@ async def test_a_body_that_never_comes_is_not_waited_for(site: Site, monkeypatch
     head = f"POST /alerts HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer {TOKEN}\r\nContent-Length: 100\r\n\r\n{{"
     writer.write(head.encode())
 
-    assert b" 408 " in await reader.readline()
+    assert b" 503 " in await reader.readline()
     writer.close()
     await writer.wait_closed()
 
@@ -260,7 +277,7 @@ async def test_without_a_way_to_know_anybody_there_is_no_door(site: Site) -> Non
         port=0,
         registry=site.operator.metrics.registry,
         healthy=lambda: None,
-        ready=site.operator.ready,
+        ready=site.operator.listed,
         alerts=alert_intake(site.operator, Doors()),
     )
     await server.start()

@@ -1,5 +1,6 @@
 """Health, readiness and metrics as probes and Prometheus ask for them."""
 
+import asyncio
 from collections.abc import AsyncIterator
 
 import aiohttp
@@ -65,3 +66,15 @@ async def test_one_metric_can_be_asked_for_alone(door: Door) -> None:
     status, text = await door.ask("/metrics?name[]=tidegate_reconciles_total")
     assert status == 200
     assert {family.name for family in text_string_to_metric_families(text)} == {"tidegate_reconciles"}
+
+
+async def test_a_connection_on_which_nobody_asks_is_shut(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tidegate.intake.http.IDLE", 0.05)
+    door = Door()
+    await door.server.start()
+    reader, writer = await asyncio.open_connection("127.0.0.1", door.server.port)
+    writer.write(b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+    async with asyncio.timeout(10):
+        assert (await reader.read()).startswith(b"HTTP/1.1 200")  # read to its end: the server's
+    writer.close()
+    await door.server.stop()

@@ -6,6 +6,7 @@ from tests.fixtures.until import until
 from tests.unit.loop.watched import KEY, Watched
 
 from tidegate.core.guards import Guard, Kind, Ratio, Verdict
+from tidegate.core.observed import Judgement
 from tidegate.core.plan import Runtime
 from tidegate.core.reasons import Reason
 from tidegate.core.values import Unavailable
@@ -197,3 +198,48 @@ async def test_relative_guards_compare_with_stable(watched: Watched) -> None:
             pod.serve(20, "5xx")
         await watched.seen()
     await until(lambda: bool(watched.breaches))
+
+
+async def test_a_breach_is_told_after_its_watch_until_the_attempt_has_a_verdict_and_of_no_other(
+    watched: Watched,
+) -> None:
+    watched.start()
+    await watched.seen()
+    await watched.served(400, "5xx")
+    await until(lambda: bool(watched.breaches))
+    watched.watch.stop(KEY)
+    mine = (watched.spec().canary.revision, 1)
+
+    def told(under_way: tuple[str, int] | None) -> bool:
+        found = watched.watch.judgement(KEY, under_way)
+        return isinstance(found, Judgement) and found.breach is not None
+
+    assert told(mine)
+    assert not told(None)
+    assert not told((mine[0], 2))
+    assert not told(("fraud-v8", 1))
+    for pod in (*watched.canary, *watched.stable):
+        pod.restart()
+    watched.start()  # the same attempt again, of which nothing speaks against it any more
+    await watched.seen()
+    assert told(mine)
+    watched.start(attempt=2)
+    await watched.seen()
+    assert not told(mine)
+    watched.watch.forget(KEY)
+    assert not told(mine)
+
+
+async def test_silence_that_a_watch_ended_with_is_not_held_against_anybody(watched: Watched) -> None:
+    watched.start(timeout=0.05)
+    await watched.seen()
+    for pod in watched.canary:
+        pod.accept(5, age=1.0)
+        pod.mood = "down"
+    await until(lambda: bool(watched.breaches))
+    found = watched.watch.judgement(KEY)
+    assert isinstance(found, Judgement)
+    assert found.breach is not None
+    assert found.breach.reason is Reason.UNREACHABLE
+    watched.watch.stop(KEY)
+    assert not isinstance(watched.watch.judgement(KEY, (watched.spec().canary.revision, 1)), Judgement)

@@ -2,7 +2,10 @@
 
 import asyncio
 
-from tidegate.loop.queue import WorkQueue
+import pytest
+
+from tidegate.loop.backoff import backoff
+from tidegate.loop.queue import SPARE, WorkQueue
 
 
 async def test_a_shut_queue_takes_nothing_and_drops_what_waits() -> None:
@@ -32,3 +35,26 @@ async def test_a_pass_that_ends_after_the_queue_was_shut_asks_for_no_other() -> 
     queue.done(key)
     queue.open()
     assert len(queue) == 0
+
+
+async def test_wishes_that_earlier_ones_took_the_place_of_do_not_pile_up() -> None:
+    queue = WorkQueue()
+    for _ in range(10 * SPARE):
+        queue.add_after("ml/a", 86_400.0)
+        queue.add_after("ml/a", 0.0)
+        assert await queue.get() == "ml/a"
+        queue.done("ml/a")
+    queue.add_after("ml/a", 86_400.0)
+    queue.add_after("ml/b", 0.0)
+    assert len(queue._later) <= 2 * 2 + SPARE + 1
+    assert await queue.get() == "ml/b"
+    # What is still wanted is kept.
+    assert queue._due.keys() == {"ml/a"}
+    assert any(key == "ml/a" and due == queue._due[key] for due, key in queue._later)
+
+
+@pytest.mark.parametrize(
+    ("failures", "seconds"), [(1, 0.5), (2, 1.0), (4, 4.0), (8, 30.0), (2_000, 30.0), (10**9, 30.0)]
+)
+def test_a_back_off_doubles_and_has_an_end_however_long_it_fails(failures: int, seconds: float) -> None:
+    assert backoff(failures, first=0.5, last=30.0) == seconds
