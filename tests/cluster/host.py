@@ -26,7 +26,8 @@ FULL_COMMANDS = {
     "runc": "runc",
     "/usr/lib/cni/bridge": "containernetworking-plugins",
 }
-IMAGE_COMMANDS = {"buildah": "buildah", "debootstrap": "debootstrap"}
+#: buildah only recommends a runtime, which an installation without recommendations leaves out.
+IMAGE_COMMANDS = {"buildah": "buildah", "debootstrap": "debootstrap", "runc": "runc"}
 _SBIN = "/usr/local/sbin:/usr/sbin:/sbin"
 
 
