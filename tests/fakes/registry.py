@@ -234,7 +234,8 @@ class FakeWriter:
 
     `writes` keeps every write that arrived. `before(write)` and `after(write)` are called around each one: a test
     counts there, breaks the registry, or ends the writer in between. An answer of `before` is given instead of the
-    write, one of `after` instead of its answer (the write was done, and nobody learns it).
+    write, one of `after` instead of its answer (the write was done, and nobody learns it). `unread` is what whoever
+    reads a whole model is told instead of it.
     """
 
     def __init__(self, registry: FakeRegistry) -> None:
@@ -242,13 +243,14 @@ class FakeWriter:
         self.writes: list[tuple[str, ...]] = []
         self.before: Callable[[tuple[str, ...]], Unavailable | None] = _nothing
         self.after: Callable[[tuple[str, ...]], Unavailable | None] = _nothing
+        self.unread: Unavailable | None = None
 
     @property
     def url(self) -> str:
         return self._registry.url
 
     async def read(self, model: str) -> RegisteredModel | Unavailable:
-        known = self._known(model)
+        known = self.unread or self._known(model)
         if isinstance(known, Unavailable):
             return known
         versions = sorted(known.ready, key=int)

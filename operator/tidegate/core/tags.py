@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 
-from tidegate.core.decision import Decision, Situation
+from tidegate.core.decision import REJECTIONS, Decision, Situation
 from tidegate.core.observed import Memory
 from tidegate.core.plan import Plan
 from tidegate.core.reasons import Reason
@@ -148,7 +148,7 @@ def remembered(plan: Plan, record: Record, memory: Memory, *, preset: str, now: 
             message=words.partition(": ")[2] or "by the registry's tags",
             at=now,
         )
-        for version, words in memory.rejected[-OTHERS:]
+        for version, words in memory.rejected[-REJECTIONS:]
     )
     attempts = tuple((entry.revision.version.number, entry.attempt) for entry in rejected)
     return replace(record, rejected=rejected, attempts=attempts, recalled=memory.stable)

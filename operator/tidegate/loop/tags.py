@@ -33,13 +33,12 @@ SPACING = 3.0
 #: Seconds until a registry that is away is written to again: first, and at most.
 FIRST_BACKOFF = 2.0
 LAST_BACKOFF = 60.0
+#: The longest until it is tried again after an answer that is none of a registry that is merely away: a login may be
+#: mended, a permission granted, a maintenance page taken down. Rarely: some accounts shall not write.
+LONGEST_BACKOFF = 900.0
 #: What happened longer ago (seconds) was tagged by an earlier leader, so that a start with many objects reads nothing.
 RECENT = 86400.0
 _GONE = frozenset({Reason.VERSION_NOT_FOUND, Reason.MODEL_NOT_FOUND})
-#: Answers of a registry that remembers nothing, or will never say.
-_NOTHING = frozenset(
-    {Reason.MODEL_NOT_FOUND, Reason.REGISTRY_REFUSED, Reason.REGISTRY_FORBIDDEN, Reason.REGISTRY_NOT_MLFLOW}
-)
 Tags = Mapping[VersionId, Mapping[str, str]]
 #: The ModelRegistry that is asked (None: the operator's own) and the model's name.
 _Source = tuple[str | None, str]
@@ -53,6 +52,7 @@ class _Task:
     due: float
     known: dict[VersionId, dict[str, str]] = field(default_factory=dict)
     failures: int = 0
+    failed: str = ""
     done: bool = False
 
 
@@ -121,17 +121,21 @@ class TagWriter:
         wanted = task.wanted
         failed = await self._write(key, task, wanted)
         now = self._clock.monotonic()
-        if failed is not None and failed.reason in PASSING:
-            wait = backoff(task.failures + 1, first=FIRST_BACKOFF, last=LAST_BACKOFF)
-            task.failures += 1
+        if failed is None:
+            task.done, task.failures, task.failed, task.due = task.wanted == wanted, 0, "", now + SPACING
+            return
+        task.failures += 1
+        if failed.reason in PASSING:
+            wait = backoff(task.failures, first=2 * FIRST_BACKOFF, last=LAST_BACKOFF)
             # The registry is away for all who ask it.
             for other in self._tasks.values():
                 if {v.registry for v in other.wanted} == {v.registry for v in wanted}:
                     other.due = max(other.due, now + wait)
             return
-        task.done, task.failures, task.due = task.wanted == wanted, 0, now + SPACING
-        if failed is not None:
-            _log.warning("tags not written", object=key, error=failed.message)
+        task.due = now + backoff(task.failures, first=LAST_BACKOFF, last=LONGEST_BACKOFF)
+        if failed.message != task.failed:
+            task.failed = failed.message
+            _log.warning("tags not written, it is tried again", object=key, error=failed.message)
 
     async def _write(self, key: str, task: _Task, wanted: Tags) -> Unavailable | None:
         for version, tags in wanted.items():
@@ -176,10 +180,14 @@ class Recollections:
         self._changed = changed
         self._asked: dict[str, tuple[ObjectRef, _Source]] = {}
         self._found: dict[str, Memory] = {}
+        self._failed: dict[_Source, Unavailable] = {}
         self._news = asyncio.Event()
 
     def memory(self, ref: ObjectRef, plan: Plan) -> Memory | Unavailable:
-        """What is known; where nothing is yet, it is asked for."""
+        """What is known; where nothing is yet, it is asked for, until the registry says it or says that it has none.
+
+        No other answer is taken for "nothing": a version that was rejected would be the first to be deployed.
+        """
         found, asks = self._found.get(ref.key), (ref, (plan.registry, plan.model))
         if found is not None and self._asked.get(ref.key) == asks:
             return found
@@ -188,7 +196,7 @@ class Recollections:
             self._found.pop(ref.key, None)
             self._news.set()
         message = "the registry has not been asked yet what it remembers of this object"
-        return Unavailable(reason=Reason.NOT_POLLED_YET, message=message)
+        return self._failed.get(asks[1]) or Unavailable(reason=Reason.NOT_POLLED_YET, message=message)
 
     def forget(self, key: str) -> None:
         """The object has a record, or is gone."""
@@ -199,6 +207,7 @@ class Recollections:
         """Ask until cancelled. What an earlier run was told may be old by now."""
         self._asked.clear()
         self._found.clear()
+        self._failed.clear()
         failures = 0
         while True:
             await self._news.wait()
@@ -214,13 +223,18 @@ class Recollections:
                 self._news.set()
 
     async def _ask(self, source: _Source, keys: Iterable[str]) -> bool:
-        """Whether the registry said something of a model: what it has, or that it never will."""
+        """Whether the registry said what a model has, or that it can't be asked for that."""
         where, model = source
         url = self._registries.identity(where)
         writer = self._registries.writer(next(iter(keys)), url or "")
         read = writer if isinstance(writer, Unavailable) else await writer.read(model)
-        if isinstance(read, Unavailable) and read.reason not in _NOTHING:
+        if isinstance(read, Unavailable) and read.reason != Reason.REGISTRY_REFUSED:
+            told, self._failed[source] = self._failed.get(source), read
+            if told != read:
+                for key in keys:
+                    self._changed(key)
             return False
+        self._failed.pop(source, None)
         for key in keys:
             ref, still = self._asked.get(key, (None, source))
             if ref is not None and still == source:

@@ -136,6 +136,14 @@ def test_rejections_are_remembered_with_their_words() -> None:
     assert found == Memory(stable=make.version(6), rejected=((make.version(7), "Crashed: x"),))
 
 
+def test_none_of_many_rejections_is_forgotten() -> None:
+    rejected = tuple((make.version(number), "Crashed: x") for number in range(3, 20))
+    decision = decide(
+        make.plan(), Record(), make.seen(Record(), memory=Memory(rejected=rejected), wanted=make.version(3))
+    )
+    assert [entry.revision.version.number for entry in decision.record.rejected] == [str(n) for n in range(3, 20)]
+
+
 def test_without_a_record_what_the_registry_remembers_comes_first() -> None:
     first = decide(make.plan(), Record(), make.seen(Record(), memory=FOUND))
     assert first.reason is Reason.RECALLED
