@@ -138,6 +138,8 @@ def _write_backs(change: Change) -> Iterator[Entry]:
         pointer = intent.pointer if isinstance(intent, Promotion) else intent.candidate
         source = (intent.before or "") if isinstance(intent, Promotion) else intent.version.number
         moved = {"source": source, "target": f"{pointer.kind.value} {pointer.value}"}
+        # What a person's wish has overtaken, or what there was no room for, is in no registry.
+        moved["outcome"] = "done" if change.reason is Reason.POINTER_MOVED else "superseded"
         yield change.act(Act.WRITTEN_BACK, intent.version, Actor.TIDEGATE, **moved, message=change.message[:LONGEST])
 
 
@@ -147,6 +149,26 @@ def _number(revision: Revision | None) -> str:
 
 #: In the order in which the acts of one decision happen.
 SOURCES: tuple[Source, ...] = (_requests, _start, _pauses, _approvals, _weights, _promotion, _write_backs)
+
+
+def deleted(record: Record, *, now: float) -> tuple[Entry, ...]:
+    """The journal of an object that was deleted, whose last rollout may never end. Whoever did it, nobody says."""
+    rollout, stable = record.rollout, record.stable
+    about = rollout.canary if rollout is not None else stable
+    if about is None:
+        return record.journal
+    share = rollout.weight if rollout is not None else 100
+    gone = Entry(
+        number=(record.journal[-1].number if record.journal else 0) + 1,
+        at=now,
+        act=Act.WITHDRAWN,
+        actor=Actor.PERSON,
+        model=about.version.model,
+        version=about.version.number,
+        source=f"{share}%",
+        message=f"the ModelDeployment was deleted{' in mid-rollout' if rollout is not None else ''}",
+    )
+    return (*record.journal, gone)[-KEPT:]
 
 
 def entered(

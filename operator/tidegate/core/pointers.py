@@ -155,13 +155,14 @@ def pointing(s: Situation) -> Decision | None:
     number = intent.version.number
     if not _still(s.plan, intent, s.seen):
         message = f"spec.model names other pointers now: those of version {number} are left as they are"
-        return s.go(_without(s.record, intent), Reason.POINTER_MOVED, message)
+        return s.go(_without(s.record, intent), Reason.POINTER_KEPT, message)
     if errand is None or errand.intent != intent or errand.failed is not None:
         return None
     record = _without(s.record, intent)
     if isinstance(intent, Promotion) and s.seen.candidate == intent.version:
         record = replace(record, tried=intent.version)
-    return s.go(record, Reason.POINTER_MOVED, _told(intent, pointed=errand.pointed))
+    reason = Reason.POINTER_MOVED if errand.pointed else Reason.POINTER_KEPT
+    return s.go(record, reason, _told(intent, pointed=errand.pointed))
 
 
 def renewed(s: Situation) -> Decision | None:

@@ -128,15 +128,32 @@ def judged(request: Request, policies: Sequence[Policy], votes: Sequence[Vote]) 
         if lacking > 0:
             among = f" of {' or '.join(path.groups)}" if path.groups else ""
             missing.append(f"{lacking} more{among} ({said})")
-    refused = next((vote for vote in reversed(heard) if not vote.granted), None)
+    refused = _refused(heard)
     if refused is not None:
-        message = f"{refused.approver} refused ({refused.name}); ask again with another ModelPromotion"
-        return Outcome(standing=Standing.REFUSED, reason=Reason.APPROVAL_REFUSED, message=message)
+        return refused
     if missing:
         message = f"waits for approval: {'; '.join(missing)}"
         return Outcome(standing=Standing.PENDING, reason=Reason.WAITING_FOR_APPROVAL, message=message)
     granted = ", ".join(vote.approver for vote in heard) or "nobody has to"
     return Outcome(standing=Standing.APPROVED, reason=Reason.APPROVED, message=f"{way}, approved: {granted}")
+
+
+def revoked(request: Request, model: RegisteredModel | Unavailable, votes: Sequence[Vote]) -> Outcome | None:
+    """What a refusal makes of a promotion that was approved before it; None without one, or where it came too late.
+
+    While the version is still where it came from nothing has happened that would have to be undone. Where that can't be
+    read nothing is written either, so it is asked again.
+    """
+    found = model.version(request.version) if isinstance(model, RegisteredModel) else None
+    return _refused(standing_votes(request, votes)) if found is not None and found.stage == request.source else None
+
+
+def _refused(heard: Sequence[Vote]) -> Outcome | None:
+    refused = next((vote for vote in reversed(heard) if not vote.granted), None)
+    if refused is None:
+        return None
+    message = f"{refused.approver} refused ({refused.name}); ask again with another ModelPromotion"
+    return Outcome(standing=Standing.REFUSED, reason=Reason.APPROVAL_REFUSED, message=message)
 
 
 def reached(request: Request, model: RegisteredModel | Unavailable) -> Outcome:

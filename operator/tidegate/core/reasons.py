@@ -33,6 +33,7 @@ class Reason(StrEnum):
     RETRY_PENDING = "RetryPending"
     POINTER_PENDING = "PointerPending"
     POINTER_MOVED = "PointerMoved"
+    POINTER_KEPT = "PointerKept"
     NO_CANDIDATE = "NoCandidate"
     RECALLED = "Recalled"
     # reverts that reject
@@ -144,8 +145,9 @@ MEANING: Mapping[Reason, str] = {
     Reason.POINTER_PENDING: "The rollout is finished and the registry's first pointer is still to be moved. The new "
     "version serves; nothing of the candidate pointer is begun before that is done. The message says what keeps the "
     "registry from it.",
-    Reason.POINTER_MOVED: "The registry's pointers are as the end of the rollout wants them, or a person moved them "
-    "elsewhere meanwhile, which is asked for then.",
+    Reason.POINTER_MOVED: "The registry's pointers are as the end of the rollout wants them.",
+    Reason.POINTER_KEPT: "The registry's pointers are as a person set them, or as they were when the spec began to "
+    "name others, and not as the end of the rollout would have had them: what they name is asked for.",
     Reason.NO_CANDIDATE: "The candidate pointer names no version, or the one that serves.",
     Reason.RECALLED: "Nothing is known of the object here (a new cluster, or it was made anew), and the registry's "
     "tags say what was stable and what was rejected: the first is deployed first, the others are not tried again by "

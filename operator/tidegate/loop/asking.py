@@ -8,7 +8,7 @@ from tidegate.core.labels import KIND, PROMOTION_KIND, RETRAINING_KIND
 from tidegate.core.retraining import Terms
 from tidegate.loop.audit import Audit, marks_of
 from tidegate.loop.fence import Fence
-from tidegate.loop.journals import ASKING, StatusJournals, read_journal, withdrawn
+from tidegate.loop.journals import ASKING, StatusJournals, ended, read_journal
 from tidegate.loop.posting import Posting
 from tidegate.loop.promotions import Promotions, Writers
 from tidegate.loop.queue import WorkQueue
@@ -44,17 +44,17 @@ class Ledger:
         self.on_noted: Callable[[str], None] = lambda _: None
 
     def gone(self, kind: str, body: Mapping[str, Any], *, leads: bool) -> None:
-        """An object is deleted: what it did last is told, too, and by the leader that nothing came of a request."""
+        """An object is deleted: by the leader, what was still to be told of it is, and that it is gone."""
         if kind not in {KIND, *ASKING}:
             return
         meta = body["metadata"]
         journal = self._read(kind, f"{meta['namespace']}/{meta['name']}", meta["uid"])
         if journal is None:
             return
-        last = withdrawn(journal, body, now=self._clock.now()) if leads else None
-        if last is not None:
-            self.audit.end(last, marks_of(body.get("status")))
-        self.posting.leave(last or journal)
+        if leads:
+            journal = ended(self._world, journal, body, now=self._clock.now())
+            self.audit.end(journal, marks_of(body.get("status")))
+        self.posting.leave(journal)
 
     def _read(self, kind: str, key: str, uid: str) -> Journal | None:
         return read_journal(self._world, kind, key, uid)

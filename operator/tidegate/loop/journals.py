@@ -8,8 +8,10 @@ from tidegate.api.acts import asked_of, journal_of
 from tidegate.api.parse import reference
 from tidegate.api.record import decode
 from tidegate.core.audit import Journal, Marks
+from tidegate.core.journal import deleted
 from tidegate.core.labels import API_VERSION, KIND, PROMOTION_KIND, RECORD, RETRAINING_KIND, ROUTE_KIND
 from tidegate.core.promotion import Standing
+from tidegate.core.record import Record
 from tidegate.core.requests import deleted_acts
 from tidegate.errors import Conflict, UnreadableRecord
 from tidegate.loop.audit import Audit, marks_of
@@ -27,22 +29,29 @@ def read_journal(world: World, kind: str, key: str, uid: str) -> Journal | None:
         return None
     if kind in ASKING:
         return journal_of(body)
+    record = _record(world, key)
+    return Journal(kind=KIND, ref=reference(body), entries=record.journal) if record is not None else None
+
+
+def ended(world: World, journal: Journal, body: Mapping[str, Any], *, now: float) -> Journal:
+    """The journal of an object that was deleted, with that where it is an act: what was decided goes as it is."""
+    if journal.kind == KIND:
+        record = _record(world, journal.ref.key)
+        return journal if record is None else replace(journal, entries=deleted(record, now=now))
+    # What was asked for and is in no journal yet was told to nobody. Both kinds call it pending.
+    if not journal.entries or (body.get("status") or {}).get("phase") != Standing.PENDING:
+        return journal
+    return replace(journal, entries=deleted_acts(asked_of(body), journal.entries, now=now))
+
+
+def _record(world: World, key: str) -> Record | None:
+    """The record on an object's route; None where it can't be read."""
     route = world.get(ROUTE_KIND, key)
     text = ((route or {}).get("metadata", {}).get("annotations") or {}).get(RECORD)
     try:
-        entries = decode(text).journal if text is not None else ()
+        return decode(text) if text is not None else Record()
     except UnreadableRecord:
         return None
-    return Journal(kind=KIND, ref=reference(body), entries=entries)
-
-
-def withdrawn(journal: Journal, body: Mapping[str, Any], *, now: float) -> Journal | None:
-    """The journal of what somebody asked for, and deleted before it was decided; None where it is nothing of that."""
-    # What was asked for and is in no journal yet was told to nobody. Both kinds call it pending.
-    phase = (body.get("status") or {}).get("phase")
-    if journal.kind not in ASKING or not journal.entries or phase != Standing.PENDING:
-        return None
-    return replace(journal, entries=deleted_acts(asked_of(body), journal.entries, now=now))
 
 
 class StatusJournals:

@@ -16,7 +16,18 @@ from pydantic import ValidationError
 from tidegate.api.promotion import heard_of, policy_of, registry_of, render_promotion, request_of, vote_of
 from tidegate.core.labels import API_VERSION, APPROVAL_KIND, POLICY_KIND, PROMOTION_KIND, REGISTRY_KIND
 from tidegate.core.pointers import PASSING
-from tidegate.core.promotion import Outcome, Policy, Request, Stage, Standing, Vote, judged, reached, standing_votes
+from tidegate.core.promotion import (
+    Outcome,
+    Policy,
+    Request,
+    Stage,
+    Standing,
+    Vote,
+    judged,
+    reached,
+    revoked,
+    standing_votes,
+)
 from tidegate.core.reasons import Reason
 from tidegate.core.registered import RegisteredModel
 from tidegate.core.values import Unavailable
@@ -218,7 +229,10 @@ class Promotions:
             elsewhere = Outcome(standing=Standing.FAILED, reason=Reason.REGISTRY_NOT_FOUND, message=message)
             await self._say(body, elsewhere, votes, begun=begun)
             return
-        outcome = self._far(request, await way.read(request.model), begun)
+        model = await way.read(request.model)
+        outcome = self._far(request, model, begun)
+        if not outcome.standing.final:
+            outcome = revoked(request, model, self._votes(body)) or outcome
         if outcome.standing is Standing.APPROVED and outcome.reason is Reason.APPROVED:
             self._fence.check()
             archive = request.target is Stage.PRODUCTION

@@ -129,3 +129,24 @@ async def test_what_people_ask_for_is_told_before_what_came_of_it(stage: Stage, 
         ("requested", "person", "retry"),
         ("started", "registry", second),
     ]
+
+
+async def test_what_is_deleted_in_mid_rollout_has_an_end_also_where_the_trail_was_full(
+    stage: Stage, trail: FakeTrail
+) -> None:
+    await stage.serve()
+    second = await stage.rolling(25)
+    trail.full = True
+    await stage.annotate("abort", f"{second}/1")
+    await stage.until(lambda look: not look.weights.get(second), "reverted")
+    assert "reverted" not in [act for act, _ in acts(trail.events)]
+    trail.full = False
+    await stage.vanish()
+    await asyncio.sleep(1)
+    assert acts(trail.events)[-1][0] == "withdrawn"
+    assert ("reverted", second) in acts(trail.events)
+    numbers = [event.sequence for event in trail.events]
+    assert numbers == list(range(1, len(numbers) + 1))
+    told = len(trail.events)
+    await asyncio.sleep(60)
+    assert len(trail.events) == told

@@ -11,6 +11,7 @@ from tests.integration.loop.writer_line import RegistryFault
 
 from tidegate.core.reasons import Reason
 from tidegate.core.registered import RegisteredModel
+from tidegate.core.values import Unavailable
 from tidegate.ports import Manifest
 
 #: Seconds from death to life.
@@ -123,6 +124,32 @@ async def test_a_refusal_is_final(stage: Stage) -> None:
     await asyncio.sleep(60)
     assert await status(stage, "p") == found
     assert stage.registry_writes == []
+
+
+async def test_a_refusal_after_the_approval_counts_until_the_version_was_moved(stage: Stage) -> None:
+    refusing = Unavailable(reason=Reason.REGISTRY_FORBIDDEN, message="grant EDIT")
+    stage.registry.writer.before = lambda write: refusing if write[0] == "move" else None
+    stage.start()
+    asked = await asks(stage, "p", "2")
+    await votes(stage, asked, "bob")
+    await until(stage, "p", "Approved")
+    await votes(stage, asked, "carol", "Refuse")
+    found = await until(stage, "p", "Refused")
+    assert found["reason"] == "ApprovalRefused"
+    assert "carol refused" in found["message"]
+    acts = [(act["act"], act["actor"]) for act in found["acts"]]
+    assert acts[-2:] == [("refused", "user:carol"), ("refused", "tidegate")]
+    stage.registry.writer.before = lambda _: None
+    await asyncio.sleep(120)
+    assert await stages(stage) == ["Production", "Staging", "Staging"]
+    # The model is free for the next one, whose version a refusal of this one says nothing about.
+    again = await asks(stage, "q", "2")
+    await votes(stage, again, "bob")
+    await until(stage, "q", "Done")
+    await votes(stage, again, "carol", "Refuse")
+    await asyncio.sleep(60)
+    assert (await status(stage, "q"))["phase"] == "Done"
+    assert await stages(stage) == ["Archived", "Production", "Staging"]
 
 
 async def test_a_promotion_made_anew_under_its_name_is_not_what_was_approved(stage: Stage) -> None:

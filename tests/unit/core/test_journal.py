@@ -10,7 +10,7 @@ from tidegate.core.audit import Act, Actor, Entry, event_of
 from tidegate.core.begin import finished
 from tidegate.core.decide import decide
 from tidegate.core.decision import Decision
-from tidegate.core.journal import KEPT, Change, entered
+from tidegate.core.journal import KEPT, Change, deleted, entered
 from tidegate.core.plan import Pointer, PointerKind
 from tidegate.core.reasons import Reason
 from tidegate.core.record import Approval, Asked, Discard, Handled, Promotion, Record, Rejection, Stopwatch, Verdict
@@ -148,6 +148,26 @@ def test_an_entry_names_the_decision_of_the_log_line_and_the_event_has_one_id() 
     assert event == event_of("ModelDeployment", REF, entry)
     assert event.id != event_of("ModelDeployment", REF, replace(entry, at=0.0)).id
     assert (event.sequence, event.act, event.source, event.target) == (1, Act.STEP, "5%", "25%")
+
+
+@pytest.mark.parametrize(
+    ("reason", "outcome"),
+    [(Reason.POINTER_MOVED, "done"), (Reason.POINTER_KEPT, "superseded"), (Reason.GUARD_BREACHED, "superseded")],
+)
+def test_what_is_in_no_registry_is_not_told_as_written_there(reason: Reason, outcome: str) -> None:
+    for before in (make.idle(promotion=INTENT), make.idle(discards=(DISCARD,))):
+        (entry,) = journal(before, make.idle(), reason)
+        assert (entry.act, entry.outcome) == (Act.WRITTEN_BACK, outcome)
+
+
+def test_a_deletion_is_the_last_act_and_says_what_had_how_much() -> None:
+    rolling = replace(at(25), journal=tuple(journal(at(5), at(25))))
+    gone = deleted(rolling, now=make.NOW)
+    assert shown(list(gone)) == [("step", "tidegate", "7", "5%", "25%"), ("withdrawn", "person", "7", "25%", "")]
+    assert [entry.number for entry in gone] == [1, 2]
+    assert gone[-1].message == "the ModelDeployment was deleted in mid-rollout"
+    assert shown(list(deleted(make.idle(), now=make.NOW))) == [("withdrawn", "person", "6", "100%", "")]
+    assert deleted(Record(), now=make.NOW) == ()
 
 
 def test_further_acts_are_entered_by_a_source_of_their_own() -> None:

@@ -201,6 +201,7 @@ def test_once_it_is_moved_the_intent_is_closed() -> None:
 
 def test_a_person_who_was_faster_is_heard() -> None:
     told = after(PENDING, 9, pointed=False)
+    assert told.reason is Reason.POINTER_KEPT
     assert told.record == replace(PENDING, promotion=None, tried=make.version(7))
     assert "that is kept" in told.message
 

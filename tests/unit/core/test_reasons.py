@@ -9,6 +9,7 @@ from tests.unit.core import test_approvals, test_decide_reverts, test_decide_roa
 
 import tidegate
 from tidegate.core.decide import decide
+from tidegate.core.observed import Errand
 from tidegate.core.reasons import MEANING, Reason
 from tidegate.core.report import report
 
@@ -71,6 +72,14 @@ def _heard() -> set[Reason]:
         (make.idle(), {"plan": test_pointers.plan(), "wanted": make.version(6), "candidate": test_pointers.NO_ALIAS}),
         (test_pointers.PENDING, {"plan": test_pointers.plan(), "wanted": make.version(6)}),
         (test_pointers.PENDING, {"plan": make.plan()}),
+        (
+            test_pointers.PENDING,
+            {
+                "plan": test_pointers.plan(),
+                "wanted": make.version(7),
+                "errand": Errand(intent=test_pointers.promotion(), pointed=True),
+            },
+        ),
         (make.idle(), {"alerts": make.told(make.alert())}),
         (make.idle(alerts=(make.alert(),)), {"alerts": make.told(resolved=(make.alert(),))}),
     ]
