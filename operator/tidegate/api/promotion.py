@@ -148,20 +148,24 @@ def registry_of(body: Mapping[str, Any]) -> str | None:
     return f"{body['metadata']['namespace']}/{named}" if named else None
 
 
-def policy_of(body: Mapping[str, Any], model: str) -> Policy | None:
-    """What a `PromotionPolicy` says of a model, None where it is about others.
+def policy_of(body: Mapping[str, Any], model: str, *, from_: str) -> Policy | None:
+    """What a `PromotionPolicy` says of a model that a namespace wants to promote, None where it is about others.
+
+    One of another namespace says something only of the models that it names.
 
     Raises:
         ValidationError: it is none by today's rules.
     """
     spec = PromotionPolicy.model_validate(body).spec
-    if spec.models is not None and model not in spec.models:
+    meta = body["metadata"]
+    foreign = meta["namespace"] != from_
+    if (spec.models is None and foreign) or (spec.models is not None and model not in spec.models):
         return None
     paths = tuple(
         Path(source=path.from_, target=path.to, approvals=path.approvals, groups=tuple(path.groups or ()))
         for path in spec.paths
     )
-    return Policy(name=body["metadata"]["name"], paths=paths)
+    return Policy(name=f"{meta['namespace']}/{meta['name']}" if foreign else meta["name"], paths=paths)
 
 
 def vote_of(body: Mapping[str, Any], promotion: Mapping[str, Any]) -> Vote | None:

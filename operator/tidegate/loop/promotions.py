@@ -172,6 +172,11 @@ class Promotions:
             await self._say(body, unreadable, heard, begun=_begun(body))
             return
         outcome = judged(request, policies, votes) if _phase(body) is Standing.PENDING else None
+        if outcome is not None and outcome.standing is Standing.APPROVED:
+            # What follows can't be taken back, and a watch may be behind.
+            await self._read_anew(body["metadata"]["namespace"])
+            votes = self._votes(body)
+            outcome = judged(request, self._policies(body, request), votes)
         if outcome is not None and outcome.standing is Standing.REFUSED:
             await self._say(body, outcome, votes)
         elif isinstance(way, Unavailable):
@@ -278,8 +283,19 @@ class Promotions:
         return tuple(vote for approval in bodies if (vote := vote_of(approval, body)) is not None)
 
     def _policies(self, body: Manifest, request: Request) -> list[Policy]:
-        bodies = self._near(POLICY_KIND, body)
-        return [policy for one in bodies if (policy := policy_of(one, request.model)) is not None]
+        """Those of its namespace; where all namespaces share the registry, also those of others that name the model."""
+        near = self._near(POLICY_KIND, body)
+        if registry_of(body) is None:
+            near = [
+                found for key in sorted(self._world.names(POLICY_KIND)) if (found := self._world.get(POLICY_KIND, key))
+            ]
+        here = body["metadata"]["namespace"]
+        return [policy for one in near if (policy := policy_of(one, request.model, from_=here)) is not None]
+
+    async def _read_anew(self, namespace: str) -> None:
+        for kind in (POLICY_KIND, APPROVAL_KIND):
+            for found in await self._leading.list(kind, namespace):
+                self._world.put({**found, "kind": kind})
 
     def _near(self, kind: str, body: Manifest) -> list[Manifest]:
         """The objects of a kind in the same namespace, by name."""

@@ -58,6 +58,8 @@ class Retrainings:
         self._journals = journals
         self._governed = governed
         self._suspects: set[str] = set()
+        #: When a model of a namespace was last asked for here: somebody may have deleted the request since.
+        self._asked: dict[tuple[str, str], float] = {}
         self._news = asyncio.Event()
 
     def wake(self) -> None:
@@ -126,16 +128,19 @@ class Retrainings:
             self._world.put(await self._leading.create(manifest))
         except Conflict:
             return
+        self._asked[meta["namespace"], body["spec"]["model"]["name"]] = self._clock.now()
         _log.info("retraining asked for", object=key, request=name, version=last.version)
 
     def _earlier(self, deployment: Mapping[str, Any]) -> tuple[Earlier, ...]:
         """Requests for the same model in the same namespace."""
-        model = deployment["spec"]["model"]["name"]
-        return tuple(
+        model, namespace = deployment["spec"]["model"]["name"], deployment["metadata"]["namespace"]
+        asked = self._asked.get((namespace, model))
+        there = (
             Earlier(at=said_at(body), open=not _phase(body).final)
-            for body in self._near(deployment["metadata"]["namespace"])
+            for body in self._near(namespace)
             if (body.get("spec") or {}).get("model") == model
         )
+        return (*there, *((Earlier(at=asked, open=False),) if asked is not None else ()))
 
     def _near(self, namespace: str | None = None) -> list[Manifest]:
         keys = sorted(self._world.names(RETRAINING_KIND))

@@ -55,6 +55,7 @@ EVERYTHING: Mapping[str, Any] = {
     "notifications.slack.events": ["reverted"],
     "governance.enabled": True,
     "governance.mandatory": True,
+    "governance.mandatoryAbove": 25,
     "governance.retraining.existingSecret": "trainers",
     "governance.retraining.afterRejections": 2,
     "governance.retraining.coolDown": 2_592_000,

@@ -31,6 +31,7 @@ TOGETHER = {
     "audit.volume": {"audit.to": "file"},
     "audit.webhook.ca": {"audit.webhook.existingSecret": "auditor"},
     "governance.mandatory": {"governance.enabled": True},
+    "governance.mandatoryAbove": {"governance.enabled": True, "governance.mandatory": True},
     "networkPolicy.from": {"networkPolicy.enabled": True},
     "prometheus.ca": {"prometheus.existingSecret": "prometheus-reader"},
     "nameOverride": {"fullnameOverride": ""},

@@ -98,6 +98,14 @@ def test_a_rollout_without_a_step_that_asks_is_refused(
     assert "spec.rollout.steps: approvals are mandatory" in said
 
 
+def test_nobody_is_asked_after_the_fact(strict: LightCluster, tmp_path: Path) -> None:
+    late = [{"weight": 51, "hold": "1s"}, {"weight": 100, "hold": "1s", "approval": True}]
+    said = refused(strict, "create", "-f", write(tmp_path, deployment("late", late)))
+    assert "no step over 50 % before one that says approval: true" in said
+    late[0]["weight"] = 50
+    assert refused(strict, "create", "-f", write(tmp_path, deployment("late", late))) == ""
+
+
 def test_a_rollout_with_a_step_that_asks_is_taken_and_keeps_it(strict: LightCluster, tmp_path: Path) -> None:
     assert refused(strict, "create", "-f", write(tmp_path, deployment("asks", STEPS))) == ""
     patch = json.dumps({"spec": {"rollout": {"steps": [LAST]}}})

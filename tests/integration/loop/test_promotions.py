@@ -114,6 +114,37 @@ async def test_a_policy_asks_for_two_of_a_group(stage: Stage) -> None:
     await until(stage, "p", "Done")
 
 
+async def test_a_policy_of_another_namespace_counts_where_it_names_the_model_of_a_shared_registry(stage: Stage) -> None:
+    path = {"from": "Staging", "to": "Production", "approvals": 1, "groups": ["risk"]}
+    stage.start()
+    assert stage.operator is not None
+    await asyncio.sleep(1)
+    for namespace, models in (("risk", {"models": [MODEL]}), ("other", {})):
+        meta = {"name": "strict", "namespace": namespace, "uid": namespace, "resourceVersion": "1"}
+        paths = [path] if models else [{**path, "approvals": 9}]
+        body = {"apiVersion": API, "kind": "PromotionPolicy", "metadata": meta, "spec": {**models, "paths": paths}}
+        stage.operator.seen("PromotionPolicy", body)
+    asked = await asks(stage, "p", "2")
+    await votes(stage, asked, "bob")
+    found = await until(stage, "p", "Pending")
+    assert found["message"] == "waits for approval: 1 more of risk (PromotionPolicy risk/strict)"
+    await votes(stage, asked, "carol", groups=["risk"])
+    await until(stage, "p", "Done")
+
+
+async def test_a_refusal_that_no_watch_told_of_is_read_before_the_version_is_moved(stage: Stage) -> None:
+    stage.start()
+    asked = await asks(stage, "p", "2")
+    await until(stage, "p", "Pending")
+    stage.blind = True
+    await votes(stage, asked, "carol", "Refuse")
+    stage.blind = False
+    await votes(stage, asked, "bob")
+    found = await until(stage, "p", "Refused")
+    assert "carol refused" in found["message"]
+    assert await stages(stage) == ["Production", "Staging", "Staging"]
+
+
 async def test_a_refusal_is_final(stage: Stage) -> None:
     stage.start()
     asked = await asks(stage, "p", "2")

@@ -73,6 +73,22 @@ async def test_two_rejections_in_a_row_ask_once_and_a_third_within_the_cool_down
     await stage.quiet()
 
 
+async def test_a_request_that_somebody_tidied_up_is_not_made_again_within_the_cool_down(
+    stage: Stage, trainer: FakeTrainer
+) -> None:
+    await stage.serve()
+    await bad_version(stage)
+    await asyncio.sleep(60)
+    await bad_version(stage)
+    await stage.until_kind("RetrainingRequest", 1)
+    await asyncio.sleep(60)
+    for body in await requests(stage):
+        await stage.hands.remove("RetrainingRequest", body["metadata"]["name"])
+    await asyncio.sleep(600)
+    assert await requests(stage) == []
+    assert len(trainer.taken) == 1
+
+
 async def test_a_promotion_in_between_starts_the_count_anew(stage: Stage) -> None:
     await stage.serve()
     await bad_version(stage)

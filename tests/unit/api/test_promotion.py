@@ -1,5 +1,6 @@
 """What promotions, policies and approvals say, and what today's rules refuse."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,7 +19,10 @@ STEP = {"modelDeployment": "fraud", "version": "7", "attempt": 2, "weight": 25}
 
 
 def body(spec: dict[str, Any], name: str = "o") -> dict[str, Any]:
-    return {"metadata": {"name": name, "uid": "u-9", "creationTimestamp": "2026-01-01T00:00:00Z"}, "spec": spec}
+    return {
+        "metadata": {"name": name, "namespace": "ml", "uid": "u-9", "creationTimestamp": "2026-01-01T00:00:00Z"},
+        "spec": spec,
+    }
 
 
 def asked(**fields: Any) -> dict[str, Any]:
@@ -73,11 +77,14 @@ def test_a_policy_is_about_its_models_or_about_all() -> None:
             Path(source=Stage.STAGING, target=Stage.PRODUCTION, approvals=1),
         ),
     )
-    assert policy_of(body(spec), "fraud") == expected
-    assert policy_of(body({**spec, "models": ["fraud"]}), "fraud") == expected
-    assert policy_of(body({**spec, "models": ["other"]}), "fraud") is None
+    assert policy_of(body(spec), "fraud", from_="ml") == expected
+    assert policy_of(body({**spec, "models": ["fraud"]}), "fraud", from_="ml") == expected
+    assert policy_of(body({**spec, "models": ["other"]}), "fraud", from_="ml") is None
+    # In a registry that namespaces share, a policy holds for promotions of others where it names the model.
+    assert policy_of(body(spec), "fraud", from_="sandbox") is None
+    assert policy_of(body({**spec, "models": ["fraud"]}), "fraud", from_="sandbox") == replace(expected, name="ml/o")
     grouped = {"paths": [{"from": "None", "to": "Staging", "groups": ["risk"]}]}
-    found = policy_of(body(grouped), "fraud")
+    found = policy_of(body(grouped), "fraud", from_="ml")
     assert found is not None
     assert found.paths[0].groups == ("risk",)
 
