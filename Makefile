@@ -53,7 +53,7 @@ unit: dev ## unit, property, contract tests, what they cover, and simulations
 	@$(PYTEST) tests/property tests/simulation
 
 fuzz: dev ## everything that comes from outside, garbled, EXAMPLES=5000 times for each test
-	@TIDEGATE_FUZZ=$(or $(EXAMPLES),5000) $(BIN)/python -m pytest --timeout 7200 tests/property/test_fuzz_*.py
+	@TIDEGATE_FUZZ=$(or $(EXAMPLES),5000) $(BIN)/python -m pytest --timeout 7200 tests/property/test_fuzz_*.py tests/unit/intake/test_alerts_fuzz.py
 
 integration: dev ## against a real API server and a real MLflow
 	@$(PYTHON) -m tests.cluster build etcd kubernetes helm

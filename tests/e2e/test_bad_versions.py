@@ -19,7 +19,7 @@ def test_a_version_that_fails_hangs_exits_refuses_or_is_slow_is_off_in_seconds_a
     together(
         every_answer_is_a_500, accepts_and_never_answers, exits_on_each_request, refuses_every_real_body,
         five_per_cent_of_errors, one_per_cent_of_errors, four_times_as_slow, as_slow_as_stable, one_slow_request,
-        both_fail_alike,
+        both_fail_alike, turns_bad_in_the_bake,
     )  # fmt: skip
 
 
@@ -49,6 +49,30 @@ def every_answer_is_a_500(site: Site) -> None:
     assert condition["message"].startswith(f"version {bad} rejected: ")
     assert condition["message"].endswith("version 1 serves")
     assert look.condition("Available")["status"] == "True"
+
+
+def turns_bad_in_the_bake(site: Site) -> None:
+    """Scenario 13: with all of the traffic, and the old version still at full size."""
+    site.serve(site.manifest(rollout={"weights": [50, 100], "hold": "12s"}))
+    with site.trail() as trail, site.traffic(rate=40) as traffic:
+        site.steady(traffic)
+        bad = site.candidate()
+        look = site.wait(lambda look: look.weight == 100, what="the bake")
+        revision = look.status["rollout"]["revision"]
+        site.steady(traffic)
+        assert len(site.ready("1")) == 2, "the old version is not at full size"
+        site.behave(revision, error_rate=1)
+        look = rejected(site, bad)
+        assert len(site.ready("1")) == 2
+        gone(site, trail, bad)
+        site.steady(traffic)
+        answers = list(traffic.answers())
+        assert trail.weights(bad) == [50, 100, 0]
+        stains = stained(answers, version=bad, revision=revision, left=trail.left(bad))
+    assert stains == [], stains[:5]
+    assert look.rejected[bad]["reason"] == "GuardBreached"
+    failed = [answer.started for answer in answers if not answer.good]
+    assert failed[-1] - failed[0] < LATE
 
 
 def accepts_and_never_answers(site: Site) -> None:

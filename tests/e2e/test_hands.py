@@ -1,5 +1,6 @@
 """People's hands in a rollout: they pause, hasten, end and retry it, point elsewhere, change the spec."""
 
+import json
 import time
 from typing import Any
 
@@ -26,6 +27,7 @@ def test_people_pause_resume_hasten_end_and_retry_a_rollout_point_elsewhere_and_
         spec_edited_back,
         a_third_version,
         seven_eight_seven,
+        edited_by_hand,
     )
 
 
@@ -72,6 +74,59 @@ def promote_skips_holds_but_not_readiness(site: Site) -> None:
         assert trail.weights(second) == [100]
         answers = list(traffic.answers())
     assert unclean(answers) == [], tally(answers)
+
+
+def edited_by_hand(site: Site) -> None:
+    """Scenario 27. How long it takes until it is put back is a benchmark's."""
+    site.serve(site.manifest(rollout=LONG))
+    with site.trail() as trail, site.traffic(rate=40) as traffic:
+        site.steady(traffic)
+        second = site.candidate()
+        site.wait(lambda look: look.weight == 25 and look.weights.get(second) == 25, what="the first step")
+        stable, canary = site.revision("1"), site.revision(second)
+        for weight in (0, 30, 100):
+            rules = site.objects.get(f"{site.path('httproutes')}/{site.name}")["spec"]["rules"]
+            for ref in rules[0]["backendRefs"]:
+                ref["weight"] = weight if ref["name"] == canary else 100 - weight
+            edited(site, "httproute", site.name, {"spec": {"rules": rules}})
+            site.wait(lambda look: look.weights == {"1": 75, second: 25}, what="the weights are put back")
+        edited(site, "service", canary, {"spec": {"selector": {"tidegate.dev/revision": stable}}})
+        wait_for(lambda: selected(site, canary) == canary, seconds=20, what="the selector is put back")
+        edited(site, "deployment", stable, {"spec": {"replicas": 3}})
+        wait_for(lambda: size(site, stable) == 2, seconds=20, what="the size is put back")
+        uid = site.objects.get(f"{site.path('deployments')}/{stable}")["metadata"]["uid"]
+        site.access.kubectl("delete", "deployment", stable, "-n", site.namespace, "--cascade=orphan")
+        wait_for(
+            lambda: (
+                size(site, stable) == 2
+                and site.objects.get(f"{site.path('deployments')}/{stable}")["metadata"]["uid"] != uid
+            ),
+            seconds=20,
+            what="the Deployment is made anew",
+        )
+        events = site.objects.get(site.path("events"))["items"]
+        assert any(event["reason"] == "PutBack" for event in events)
+        # What people did is no step: the next one is the plan's, and nothing was held against the version.
+        site.annotate("promote", f"{second}/1")
+        site.wait(lambda look: look.ready and look.version == second, what="promoted")
+        assert trail.weights(second)[-2:] == [25, 100]
+        assert site.look().rejected == {}
+
+
+def edited(site: Site, kind: str, name: str, change: dict[str, Any]) -> None:
+    """A merge patch of a person who should not."""
+    site.access.kubectl("patch", kind, name, "-n", site.namespace, "--type=merge", "-p", json.dumps(change))
+
+
+def selected(site: Site, service: str) -> str:
+    """Whose pods a Service selects."""
+    return str(site.objects.get(f"{site.path('services')}/{service}")["spec"]["selector"]["tidegate.dev/revision"])
+
+
+def size(site: Site, deployment: str) -> int:
+    """0 where it is gone."""
+    found = site.objects.get(f"{site.path('deployments')}/{deployment}")
+    return int((found.get("spec") or {}).get("replicas", 0))
 
 
 def abort_reverts_and_retry_starts_over(site: Site) -> None:

@@ -104,7 +104,7 @@ class Evidence:
         self.said = judgement
         self.specs: list[Any] = []
 
-    def judgement(self, _: str) -> Judgement | Unavailable:
+    def judgement(self, _: str, under_way: tuple[str, int] | None = None) -> Judgement | Unavailable:
         return self.said
 
     def opened(self, _: str) -> bool:

@@ -120,14 +120,17 @@ class Subject:
     def _to_its_end(
         self, version: str, kind: Kind, began: float, outages: Callable[[], Sequence[Outage]]
     ) -> tuple[End | None, float | None, Look]:
-        acted = False
+        acted: set[int] = set()
         while True:
             look = self.site.look()
             now = time.time()
-            if not acted and look.status.get("canary") == version and (look.weight or 0) > 0:
-                acted = True
+            attempt = (look.status.get("rollout") or {}).get("attempt", 0)
+            # An attempt that was parked for the gateway's sake is followed by one with new pods, which are well again.
+            again = kind is Kind.TURNS and attempt not in acted
+            if (again or not acted) and look.status.get("canary") == version and (look.weight or 0) > 0:
+                acted.add(attempt)
                 self._act(version, kind)
-            if (end := end_of(version, kind, look, self._serves, acted=acted)) is not None:
+            if (end := end_of(version, kind, look, self._serves, acted=bool(acted))) is not None:
                 return end, now, look
             if now > due(began, DUE, outages()):
                 return None, None, look

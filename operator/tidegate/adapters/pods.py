@@ -16,6 +16,8 @@ from tidegate.ports import PodTarget
 LARGEST_PAGE = 2 * 1024 * 1024
 #: From this size on parsing takes longer than the event loop may stand still.
 _PARSE_ELSEWHERE = 128 * 1024
+#: Seconds that a connection is kept which nobody uses: several looks by default, and not long after the last rollout.
+KEPT = 15.0
 _OK = 200
 #: Asked for in the one form that is read here; uncompressed, so that a page's size is what is bounded.
 _HEADERS = {"Accept": "text/plain;version=0.0.4", "Accept-Encoding": "identity", "User-Agent": "tidegate"}
@@ -50,7 +52,7 @@ class PodEvidence:
             # No limit of its own: the callers bound how many there are, and one that waited behind hanging pods would
             # be unreadable for a fault of others.
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=60),
+                connector=aiohttp.TCPConnector(limit=0, keepalive_timeout=KEPT),
                 cookie_jar=aiohttp.DummyCookieJar(),
                 headers=_HEADERS,
                 trust_env=False,

@@ -89,6 +89,8 @@ def endpoints_lost(s: Situation, rollout: Rollout) -> Verdict | None:
     """The canary has weight and no endpoint, and nothing exited: its pods were taken away."""
     if rollout.weight == 0 or s.facts(rollout.canary).endpoints > 0:
         return None
+    if s.seen.of(s.seen.astray.get(rollout.canary.name, "")).endpoints > 0:
+        return None  # somebody edited its Service: others answer for it until that is put back
     message = f"no ready endpoint was left at {rollout.weight}% of the traffic"
     return Verdict(reason=Reason.ENDPOINTS_LOST, message=message, rejects=False, at=s.now)
 

@@ -138,6 +138,7 @@ class Observed:
     `diverted` are the revisions whose Service selects another's pods, with that other one's name. `approvals` are
     people's words on steps by attempt, as in `7/2`; without `governed` nobody vouches for whose they are, and there are
     none.
+    `astray`: revisions whose Service selects the pods of another one that is known here, by nobody's plan.
     `registry` is the identity of the registry that is asked, None where it is not known.
     `details` are what the registry tells of versions that stand at gates. `tried` is how far the requests of our own
     are that a canary gets before its first weight; `counted`: what its pods counted by then is known, and is no
@@ -155,6 +156,7 @@ class Observed:
     taken_by: str | None = None
     condemned: Verdict | None = None
     diverted: Mapping[str, str] = field(default_factory=dict)
+    astray: Mapping[str, str] = field(default_factory=dict)
     alerts: Alerts = Alerts()
     candidate: VersionId | Unavailable | None = None
     errand: Errand | None = None

@@ -32,7 +32,7 @@ RATE, BURST = 50.0, 200.0
 #: Tokens a second that are nobody's, of one address, and at once after a silence.
 WRONG_RATE, WRONG_BURST = 5.0, 20.0
 #: Requests under way at a time, and objects of one request that are told at a time.
-MOST_REQUESTS, MOST_OBJECTS = 64, 32
+MOST_REQUESTS, MOST_OBJECTS = 128, 32
 
 Form = Callable[[bytes, float], list[Message]]
 FORMS: dict[str, tuple[str, Form]] = {

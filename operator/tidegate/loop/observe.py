@@ -12,7 +12,17 @@ from tidegate.core.diversion import Diversion, diversion_of, saved_verdict
 from tidegate.core.facts import facts_by_revision
 from tidegate.core.frozen import CONTROLLER_REVISION, frozen_from
 from tidegate.core.httproute import route as route_manifest
-from tidegate.core.labels import ACTIONS, APPROVAL_KIND, DISMISS, GROUP, KIND, RECORD, ROUTE_KIND, revision_label
+from tidegate.core.labels import (
+    ACTIONS,
+    APPROVAL_KIND,
+    DISMISS,
+    GROUP,
+    KIND,
+    RECORD,
+    REVISION,
+    ROUTE_KIND,
+    revision_label,
+)
 from tidegate.core.manifests import Known
 from tidegate.core.observed import Alerts, Judgement, Memory, Observed
 from tidegate.core.ownership import owned_by
@@ -135,6 +145,7 @@ class Observer:
             taken_by=self._taken_by(plan, ref, live, route),
             condemned=self._condemned(key, body, record, diversions),
             diverted={name: found.to for name, found in diversions.items()},
+            astray=self._astray(key, record, diversions),
             approvals=self._approvals(key, record),
             governed=self._governed,
             alerts=self._alerts.waiting(key, record, now) if unreadable is None else Alerts(),
@@ -268,6 +279,16 @@ class Observer:
             if live is not None:
                 services[name] = live
         return {name: found for name, body in services.items() if (found := diversion_of(body)) is not None}
+
+    def _astray(self, key: str, record: Record, diversions: Mapping[str, Diversion]) -> dict[str, str]:
+        """Whose pods the Services of a rollout select that somebody edited, by their names."""
+        rollout = record.rollout
+        if rollout is None or rollout.canary.name in diversions:
+            return {}
+        service = self._world.get("Service", f"{key.partition('/')[0]}/{rollout.canary.name}")
+        selected = (((service or {}).get("spec") or {}).get("selector") or {}).get(REVISION)
+        known = {revision.name for revision in record.revisions()} - {rollout.canary.name}
+        return {rollout.canary.name: selected} if selected in known else {}
 
     def _condemned(
         self, key: str, body: Manifest, record: Record, diversions: Mapping[str, Diversion]

@@ -133,7 +133,7 @@ class PointerSaga:
                 await self._registries.refresh(key)
                 return Errand(intent=intent, pointed=isinstance(model, RegisteredModel) and pointed(intent, model))
             self._fence.check()
-            failed = await _done(writer, intent.version.model, write)
+            failed = await written(writer, intent.version.model, write)
             _log.info(
                 "pointer", object=key, model=intent.version.model, write=str(write), error=failed and failed.message
             )
@@ -143,7 +143,8 @@ class PointerSaga:
         return Errand(intent=intent, failed=Unavailable(reason=Reason.REGISTRY_FAILING, message=message))
 
 
-async def _done(writer: RegistryWriter, model: str, write: Write) -> Unavailable | None:
+async def written(writer: RegistryWriter, model: str, write: Write) -> Unavailable | None:
+    """Do one write; why it is not done, if it is not."""
     alias = write.pointer.kind is PointerKind.ALIAS
     match write:
         case Point() if alias:

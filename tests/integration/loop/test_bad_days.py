@@ -268,6 +268,35 @@ async def test_children_edited_by_hand_are_put_back_at_once_with_an_event(stage:
     await stage.serves(first)
 
 
+async def test_a_canarys_service_that_somebody_points_at_stable_is_put_back_and_the_canary_keeps_its_weight(
+    stage: Stage,
+) -> None:
+    first = await stage.serve()
+    second = await stage.rolling(25)
+    stable, canary = await stage.named(first), await stage.named(second)
+
+    def edit(service: Manifest) -> None:
+        service["spec"]["selector"]["tidegate.dev/revision"] = stable
+
+    async def endpoints(ready: bool) -> None:
+        for piece in await stage.hands.all("EndpointSlice"):
+            if piece["metadata"]["labels"].get("tidegate.dev/revision") == canary:
+                await stage.hands.edit(
+                    "EndpointSlice",
+                    piece["metadata"]["name"],
+                    lambda b: [e["conditions"].update(ready=ready) for e in b["endpoints"]],
+                )
+
+    await stage.hand(stage.hands.edit("Service", canary, edit))
+    await stage.hand(endpoints(False))  # the canary's pods are nobody's endpoints now
+    await asyncio.sleep(1)
+    service = await stage.hands.read("Service", canary)
+    assert service is not None
+    assert service["spec"]["selector"] == {"tidegate.dev/revision": canary}
+    await stage.serves(second)
+    assert stage.books.raises(second) == [5, 25, 50, 100]
+
+
 async def test_ones_own_changes_of_the_spec_are_no_hand_edits(stage: Stage) -> None:
     first = await stage.serve()
     await stage.serves(first)

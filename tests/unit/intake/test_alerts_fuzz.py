@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import hypothesis.strategies as st
-from hypothesis import given, settings
+from hypothesis import given
+from tests.property.damage import fuzzed
 from tests.unit.core import builders as make
 from tests.unit.intake.test_alerts import MINE, TOKEN, Site
 
@@ -92,7 +93,7 @@ async def post(body: bytes, path: str) -> None:
             await site.close()
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
 @given(_bodies, st.sampled_from(["/alerts", "/alerts/alertmanager"]))
+@fuzzed(40)
 def test_nothing_that_is_sent_writes_more_than_it_says(body: bytes, path: str) -> None:
     asyncio.run(post(body, path))
