@@ -14,15 +14,18 @@ from tests.fixtures.mlflow import MlflowServer, RegistryEditor
 from tidegate.adapters.mlflow import login_from
 from tidegate.adapters.mlflow_writes import MlflowWriter
 from tidegate.core.plan import Pointer, PointerKind
-from tidegate.core.pointers import Point, Release, next_write, pointed
+from tidegate.core.pointers import next_write, pointed
 from tidegate.core.reasons import Reason
-from tidegate.core.record import Promotion
+from tidegate.core.record import Discard, Intent, Promotion
 from tidegate.core.registered import RegisteredModel, RegisteredVersion
 from tidegate.core.tags import Note, State, recollection
 from tidegate.core.values import Unavailable, VersionId
+from tidegate.loop.pointers import written
 from tidegate.ports import Login, RegistryWriter
 
 _NUMBERS = itertools.count(1)
+CHAMPION, CHALLENGER = (Pointer(kind=PointerKind.ALIAS, value=value) for value in ("champion", "challenger"))
+PRODUCTION, STAGING = (Pointer(kind=PointerKind.STAGE, value=value) for value in ("Production", "Staging"))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,13 +49,13 @@ class Subject:
         return {version.number: version.stage for version in (await self.read(model)).versions}
 
 
-@pytest.fixture(params=["fake", "mlflow"])
+@pytest.fixture(params=["fake", "mlflow", "mlflow on postgres"])
 async def subject(request: pytest.FixtureRequest) -> AsyncIterator[Subject]:
     if request.param == "fake":
         fake = FakeRegistry()
         yield Subject(writer=fake.writer, edit=fake)
         return
-    running: MlflowServer = request.getfixturevalue("server")
+    running: MlflowServer = request.getfixturevalue("server" if request.param == "mlflow" else "large_server")
     writer = MlflowWriter(Login(uri=running.url), timeout=30)
     yield Subject(writer=writer, edit=RegistryEditor(running))
     await writer.close()
@@ -184,37 +187,67 @@ async def carried_out(subject: Subject, name: str, first: Pointer, candidate: Po
     return await moved(subject, subject.writer, intent)
 
 
-async def moved(subject: Subject, writer: RegistryWriter, intent: Promotion) -> RegisteredModel:
+async def moved(subject: Subject, writer: RegistryWriter, intent: Intent) -> RegisteredModel:
     """What an intent says, from wherever its pointers are."""
     name = intent.version.model
     for _ in range(5):
         model = await subject.read(name)
-        match next_write(intent, model):
-            case None:
-                assert pointed(intent, model)
-                return model
-            case Point(pointer=pointer, number=number) if pointer.kind is PointerKind.STAGE:
-                assert await writer.move(name, number, pointer.value, archive=True) is None
-            case Point(pointer=pointer, number=number):
-                assert await writer.set_alias(name, pointer.value, number) is None
-            case Release(pointer=pointer):
-                assert await writer.delete_alias(name, pointer.value) is None
+        write = next_write(intent, model)
+        if write is None:
+            assert pointed(intent, model)
+            return model
+        assert await written(writer, name, write) is None
     raise AssertionError("never came to an end")
 
 
 async def test_a_promotion_by_aliases_leaves_one_champion_and_no_challenger(subject: Subject, name: str) -> None:
     subject.edit.set_alias(name, "champion", "1")
     subject.edit.set_alias(name, "challenger", "2")
-    aliases = (Pointer(kind=PointerKind.ALIAS, value=value) for value in ("champion", "challenger"))
-    assert (await carried_out(subject, name, *aliases)).aliases == {"champion": "2"}
+    assert (await carried_out(subject, name, CHAMPION, CHALLENGER)).aliases == {"champion": "2"}
 
 
 async def test_a_promotion_by_stages_leaves_one_version_in_production(subject: Subject, name: str) -> None:
     subject.edit.set_stage(name, "1", "Production")
     subject.edit.set_stage(name, "2", "Staging")
-    stages = (Pointer(kind=PointerKind.STAGE, value=value) for value in ("Production", "Staging"))
-    model = await carried_out(subject, name, *stages)
+    model = await carried_out(subject, name, PRODUCTION, STAGING)
     assert {version.number: version.stage for version in model.versions} == {"1": "Archived", "2": "Production"}
+
+
+async def test_a_promotion_by_an_alias_into_a_stage_leaves_both_as_they_are_to_be(subject: Subject, name: str) -> None:
+    subject.edit.set_stage(name, "1", "Production")
+    subject.edit.set_alias(name, "challenger", "2")
+    model = await carried_out(subject, name, PRODUCTION, CHALLENGER)
+    assert {version.number: version.stage for version in model.versions} == {"1": "Archived", "2": "Production"}
+    assert model.aliases == {}
+
+
+async def test_a_promotion_by_a_stage_to_an_alias_leaves_the_stage_to_people(subject: Subject, name: str) -> None:
+    subject.edit.set_alias(name, "champion", "1")
+    subject.edit.set_stage(name, "2", "Staging")
+    model = await carried_out(subject, name, CHAMPION, STAGING)
+    assert model.aliases == {"champion": "2"}
+    assert model.within("Staging") == ("2",)
+
+
+@pytest.mark.parametrize("when", ["never", "before", "after"])
+@pytest.mark.parametrize("candidate", [CHALLENGER, STAGING], ids=["alias", "stage"])
+async def test_a_rejected_candidate_is_taken_off_its_pointer_and_no_other_version_is(
+    subject: Subject, name: str, candidate: Pointer, when: str
+) -> None:
+    subject.edit.set_stage(name, "1", "Production")
+    subject.edit.set_alias(name, "champion", "1")
+    subject.edit.set_stage(name, "2", "Staging")
+    subject.edit.set_alias(name, "challenger", "2")
+    found = await subject.read(name)
+    version = VersionId(registry=subject.writer.url, model=name, model_created_ms=found.created_ms, number="2")
+    intent = Discard(version=version, candidate=candidate, at=0.0)
+    if when != "never":
+        with pytest.raises(Crash):
+            await moved(subject, Mortal(subject.writer, 1, "before" if when == "before" else "after"), intent)
+    model = await moved(subject, subject.writer, intent)
+    alias = candidate.kind is PointerKind.ALIAS
+    assert model.aliases == {"champion": "1"} | ({} if alias else {"challenger": "2"})
+    assert await subject.stages(name) == {"1": "Production", "2": "Staging" if alias else "Archived"}
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
@@ -224,8 +257,7 @@ async def test_killed_at_any_write_a_candidates_promotion_is_ended_by_the_next_p
 ) -> None:
     subject.edit.set_alias(name, "champion", "1")
     subject.edit.set_alias(name, "challenger", "2")
-    champion, challenger = (Pointer(kind=PointerKind.ALIAS, value=value) for value in ("champion", "challenger"))
-    intent = promotion(await subject.read(name), subject.writer.url, champion, challenger)
+    intent = promotion(await subject.read(name), subject.writer.url, CHAMPION, CHALLENGER)
     with pytest.raises(Crash):
         await moved(subject, Mortal(subject.writer, number, when), intent)
     assert (await moved(subject, subject.writer, intent)).aliases == {"champion": "2"}

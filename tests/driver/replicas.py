@@ -14,7 +14,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -179,9 +179,9 @@ class Cell:
 
 
 class Replica:
-    """One operator process, whose way to the API server is a relay of its own."""
+    """One operator process, whose way to the API server is a relay of its own. `environment` comes on top."""
 
-    def __init__(self, cell: Cell, directory: Path) -> None:
+    def __init__(self, cell: Cell, directory: Path, environment: Mapping[str, str] | None = None) -> None:
         self.relay = Relay(cell.cluster.server, ca_file=cell.cluster.ca_file, token=cell.cluster.token)
         self._cell = cell
         number = len(list(directory.glob("*.log")))
@@ -205,7 +205,7 @@ class Replica:
         with self.log.open("ab") as sink:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "tidegate"],
-                env=kept | own,
+                env=kept | own | dict(environment or {}),
                 stdin=subprocess.DEVNULL,
                 stdout=sink,
                 stderr=subprocess.STDOUT,

@@ -27,18 +27,18 @@ exec postgres -D {_DATA}/db -c listen_addresses='*' -c unix_socket_directories=/
 #: Runs before MLflow, with its environment: both stores answer, and the bucket is there.
 _PREPARE = f"""
 import os, time
-import boto3, psycopg
+import boto3, psycopg2
 from botocore.exceptions import ClientError, EndpointConnectionError
 end = time.monotonic() + 120
 store = boto3.client("s3", endpoint_url=os.environ["MLFLOW_S3_ENDPOINT_URL"])
 while True:
     try:
-        psycopg.connect(os.environ["BACKEND"], connect_timeout=5).close()
+        psycopg2.connect(os.environ["BACKEND"].replace("+psycopg2", ""), connect_timeout=5).close()
         store.create_bucket(Bucket="{BUCKET}")
         break
     except store.exceptions.BucketAlreadyOwnedByYou:
         break
-    except (psycopg.OperationalError, EndpointConnectionError, ClientError) as error:
+    except (psycopg2.OperationalError, EndpointConnectionError, ClientError) as error:
         if time.monotonic() > end:
             raise
         print(error, flush=True)
@@ -122,7 +122,7 @@ def environment(namespace: str) -> list[dict[str, Any]]:
     names = ("PGPASSWORD", "AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY")
     secrets = [{"name": name, "valueFrom": {"secretKeyRef": {"name": SECRET, "key": name}}} for name in names]
     said = {
-        "BACKEND": f"postgresql://mlflow:$(PGPASSWORD)@{POSTGRES}:{_PORTS[POSTGRES]}/mlflow",
+        "BACKEND": f"postgresql+psycopg2://mlflow:$(PGPASSWORD)@{POSTGRES}:{_PORTS[POSTGRES]}/mlflow",
         "MLFLOW_S3_ENDPOINT_URL": f"http://{store}:{_PORTS[OBJECTSTORE]}",
         "AWS_DEFAULT_REGION": "us-east-1",
     }

@@ -1,9 +1,7 @@
 """A real MLflow server with workspaces that tells of a moved alias: the canary is made though the poll is far away."""
 
 import asyncio
-import base64
 import json
-import os
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,7 +11,7 @@ import pytest
 from tests.fakes.cluster import FakeCluster
 from tests.fakes.evidence import FakeEvidence
 from tests.fakes.leases import FakeLeases
-from tests.fixtures.mlflow import MlflowServer, RegistryEditor, mlflow_server
+from tests.fixtures.mlflow import MlflowServer, RegistryEditor, mlflow_server, sending
 from tests.fixtures.until import until
 
 from tidegate.adapters.clock import SteadyClock
@@ -30,14 +28,6 @@ from tidegate.settings import Settings
 from tidegate.wiring import Operator
 
 SECRET = "a-secret-of-the-webhook"
-#: MLflow sends to https and public addresses alone if it is not told otherwise, and keeps secrets encrypted. It reads
-#: its list of webhooks once a minute, unless that is nothing.
-SENDING = {
-    "MLFLOW_WEBHOOK_ALLOWED_SCHEMES": "http",
-    "MLFLOW_WEBHOOK_ALLOW_PRIVATE_IPS": "true",
-    "MLFLOW_WEBHOOK_CACHE_TTL": "0",
-    "MLFLOW_WEBHOOK_SECRET_ENCRYPTION_KEY": base64.urlsafe_b64encode(os.urandom(32)).decode(),
-}
 OBJECT: dict[str, Any] = {
     "apiVersion": API_VERSION,
     "kind": KIND,
@@ -59,7 +49,7 @@ def _said(cluster: FakeCluster) -> str:
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MlflowServer]:
     """One that sends webhooks and has workspaces."""
     directory = tmp_path_factory.mktemp("mlflow")
-    with mlflow_server(directory, environment=SENDING, extra=["--enable-workspaces"]) as running:
+    with mlflow_server(directory, environment=sending(), extra=["--enable-workspaces"]) as running:
         yield running
 
 

@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable
 import pytest
 from tests.fakes.cluster import Crash, Fault, Phase, Write, crash_at, refuse_kind
 from tests.fakes.models import FakeServer
-from tests.integration.loop.stage import FakeStage, Stage
+from tests.integration.loop.stage import MODEL, FakeStage, Stage
+from tests.integration.loop.test_candidates import challenge, held, settled
 
 from tidegate.core.labels import REVISION, ROUTE_KIND
 from tidegate.core.reasons import Reason
@@ -114,6 +115,29 @@ async def tried(stage: Stage) -> None:
     await stage.quiet()
 
 
+async def challenged(stage: Stage) -> None:
+    """A challenger becomes champion, and the one after it is bad and loses its alias: the intents are writes, too."""
+    stage.traffic.rate = 100.0
+    first = stage.point()
+    candidate = {"alias": "challenger", "onReject": {"removeAlias": True}}
+    model = {"name": MODEL, "alias": "champion", "candidate": candidate, "writeBack": "None"}
+    await stage.apply(manifest(stage, model=model))
+    stage.start()
+    await stage.until(lambda look: look.ready and look.version == first, f"version {first} serves")
+    stage.asked = len(stage.writes)
+    second = challenge(stage)
+    await settled(stage, second)
+    assert stage.books.raises(second) == [20, 100]
+    assert (await held(stage)).aliases == {"champion": second}
+    stage.traffic.errors["3"] = 1.0
+    third = challenge(stage)
+    await stage.until(lambda look: third in look.rejected and look.named == {second}, "rejected")
+    await stage.until(lambda look: '"discards"' not in look.status["record"], "taken away")
+    assert (await held(stage)).aliases == {"champion": second}
+    assert stage.books.raises(third) == [20]
+    await stage.quiet()
+
+
 def broken(server: FakeServer) -> None:
     server.mood = "broken"
 
@@ -142,7 +166,7 @@ async def told(story: Story, *faults: Fault) -> FakeStage:
     return stage
 
 
-@pytest.mark.parametrize("story", [rollout, revert, diverted, tried])
+@pytest.mark.parametrize("story", [rollout, revert, diverted, tried, challenged])
 async def test_killed_after_any_one_write_the_story_ends_the_same(story: Story) -> None:
     whole = await told(story)
     # What leads up to a revert is a rollout, whose every write has its own story.
