@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 
-from tests.bench import alert, denied, handover, hundred, idle, registry, revert, route, scale
+from tests.bench import alert, denied, handover, hundred, idle, putback, registry, revert, route, scale, webhook
 from tests.bench.figures import Figure, table
 from tests.bench.stage import Stage, stage
 
@@ -37,6 +37,8 @@ ALONE: Mapping[str, Callable[[int], list[Figure]]] = {
     "killed_in_mid_revert": lambda _: handover.killed_in_mid_revert(),
     "reverts_100_at_once": lambda _: hundred.at_once(),
     "registry_1000": lambda _: registry.registry_1000(),
+    "put_back": putback.put_back,
+    "webhook_to_deployment": webhook.to_deployment,
     "scale_5000": lambda _: scale.scale(),
 }
 

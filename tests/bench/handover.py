@@ -5,7 +5,7 @@ import signal
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 
 from tests.bench.figures import Figure, Limit
@@ -51,20 +51,26 @@ class Crew:
 
 
 @contextmanager
-def crew() -> Iterator[Crew]:
-    """Three replicas on an API server of their own."""
-    with LightCluster.start() as cluster, tempfile.TemporaryDirectory() as directory:
+def namespaced(name: str) -> Iterator[Cell]:
+    """A namespace on an API server of its own, where objects can be made."""
+    with LightCluster.start() as cluster:
         cluster.apply_gateway_crds()
         cluster.kubectl("apply", "--server-side", "-f", str(CRDS))
         cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(CRDS))
-        cluster.kubectl("create", "namespace", "handover")
-        cell = Cell(cluster, "handover")
+        cluster.kubectl("create", "namespace", name)
+        with closing(Cell(cluster, name)) as cell:
+            yield cell
+
+
+@contextmanager
+def crew() -> Iterator[Crew]:
+    """Three replicas on an API server of their own."""
+    with namespaced("handover") as cell, tempfile.TemporaryDirectory() as directory:
         found = Crew(cell, Path(directory))
         try:
             yield found
         finally:
             found.stop()
-            cell.close()
 
 
 def sigkill(trials: int) -> list[Figure]:
