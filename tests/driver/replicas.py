@@ -223,12 +223,13 @@ class Replica:
     def tell(self, number: signal.Signals) -> None:
         os.kill(self.process.pid, number)
 
-    def alert(self, name: str) -> int:
-        """Tell this replica of an alert on an object; the answer's status."""
+    def alert(self, name: str, client: httpx.Client | None = None) -> int:
+        """Tell this replica of an alert on an object, by a client that many may share; the answer's status."""
         labels = {"namespace": self._cell.namespace, "modeldeployment": name}
         body = {"name": "ModelIsWrong", "labels": labels}
         headers = {"Authorization": f"Bearer {TOKEN}"}
-        return httpx.post(f"{self.url}/alerts", json=body, headers=headers, timeout=20).status_code
+        post = client.post if client is not None else httpx.post
+        return post(f"{self.url}/alerts", json=body, headers=headers, timeout=20).status_code
 
     def alerts(self, names: Sequence[str]) -> int:
         """Tell this replica of an alert on each object, in one webhook of Alertmanager's; the answer's status."""
