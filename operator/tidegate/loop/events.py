@@ -28,17 +28,39 @@ HEARTBEAT = 60.0
 BURST = 25
 REFILL = 60.0
 #: Objects and Events remembered; the ones unused longest are forgotten first.
-REMEMBERED = 4096
+REMEMBERED = 2048
 
 
 @dataclass(slots=True, kw_only=True)
 class _Told:
-    """An Event that was written: its manifest, its occurrences, and when it was last seen and written."""
+    """An Event that was written: what is its own beside its words, how often it was seen, and when last.
 
-    manifest: Manifest
+    There may be thousands, and a manifest takes kilobytes: it is made anew for a repetition. `at` is the time that it
+    shows, in seconds since the epoch.
+    """
+
+    name: str
+    at: float
+    decision: str | None
     count: int
     seen: float
     written: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Words:
+    """What an Event says, and of which object."""
+
+    ref: ObjectRef
+    reason: str
+    action: str
+    note: str
+    warning: bool
+
+    @property
+    def identity(self) -> tuple[str, ...]:
+        """What makes two of them the same one."""
+        return self.ref.uid, self.reason, self.action, self.note, str(self.warning)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -64,8 +86,9 @@ class EventRecorder:
         self, ref: ObjectRef, *, reason: str, action: str, note: str, warning: bool, decision: str | None = None
     ) -> None:
         """Tell something of an object; `decision` joins the Event to the log's line."""
-        known = self._series((ref.uid, reason, action, note, str(warning)))
+        words = _Words(ref=ref, reason=reason, action=action, note=note, warning=warning)
         now = self._clock.monotonic()
+        known = self._series(words.identity, now)
         if known is not None:
             known.count, known.seen = known.count + 1, now
             if known.count > 2 and now - known.written < HEARTBEAT:  # noqa: PLR2004 (one, and its first repetition)
@@ -74,15 +97,17 @@ class EventRecorder:
             self._metrics.events_dropped.labels(cause="rate").inc()
             return
         if known is None:
-            await self._first(ref, reason=reason, action=action, note=note, warning=warning, decision=decision)
+            await self._first(words, decision)
         else:
-            await self._again(ref, known, now)
+            await self._again(words, known, now)
 
-    def _series(self, identity: tuple[str, ...]) -> _Told | None:
+    def _series(self, identity: tuple[str, ...], now: float) -> _Told | None:
+        """What goes on; what was seen last too long ago is forgotten."""
+        while self._told and now - next(iter(self._told.values())).seen > SERIES_ENDS:
+            self._told.popitem(last=False)
         known = self._told.get(identity)
-        if known is not None and self._clock.monotonic() - known.seen > SERIES_ENDS:
-            del self._told[identity]
-            return None
+        if known is not None:
+            self._told.move_to_end(identity)
         return known
 
     def _may_write(self, uid: str, now: float) -> bool:
@@ -96,23 +121,42 @@ class EventRecorder:
         budget.left -= 1
         return True
 
-    async def _first(
-        self, ref: ObjectRef, *, reason: str, action: str, note: str, warning: bool, decision: str | None
-    ) -> None:
+    async def _first(self, words: _Words, decision: str | None) -> None:
         wall, now = self._clock.now(), self._clock.monotonic()
-        manifest: dict[str, Any] = {
+        name = f"{words.ref.name}.{int(wall * 1e6):x}"
+        # Before the write: what is told while it is under way is the same Event.
+        made = _Told(name=name, at=wall, decision=decision, count=1, seen=now, written=now)
+        self._told[words.identity] = made
+        _bounded(self._told)
+        try:
+            await self._cluster.emit(self._manifest(words, made))
+        except ClusterError as error:
+            self._lost(words.ref, error)
+
+    async def _again(self, words: _Words, known: _Told, now: float) -> None:
+        known.written = now
+        series = {"count": known.count, "lastObservedTime": _stamp(self._clock.now())}
+        try:
+            # An apply: an Event that has expired meanwhile is there again.
+            await self._cluster.apply({**self._manifest(words, known), "series": series})
+        except ClusterError as error:
+            self._lost(words.ref, error)
+
+    def _manifest(self, words: _Words, told: _Told) -> Manifest:
+        ref = words.ref
+        return {
             "apiVersion": "events.k8s.io/v1",
             "kind": "Event",
             "metadata": {
                 "namespace": ref.namespace,
-                "name": f"{ref.name}.{int(wall * 1e6):x}",
-                **({"annotations": {f"{GROUP}/decision": decision}} if decision else {}),
+                "name": told.name,
+                **({"annotations": {f"{GROUP}/decision": told.decision}} if told.decision else {}),
             },
-            "eventTime": _stamp(wall),
-            "type": "Warning" if warning else "Normal",
-            "reason": reason,
-            "action": action,
-            "note": note[:NOTE],
+            "eventTime": _stamp(told.at),
+            "type": "Warning" if words.warning else "Normal",
+            "reason": words.reason,
+            "action": words.action,
+            "note": words.note[:NOTE],
             "reportingController": "tidegate.dev/operator",
             "reportingInstance": self._instance,
             "regarding": {
@@ -123,24 +167,6 @@ class EventRecorder:
                 "uid": ref.uid,
             },
         }
-        # Before the write: what is told while it is under way is the same Event.
-        self._told[(ref.uid, reason, action, note, str(warning))] = _Told(
-            manifest=manifest, count=1, seen=now, written=now
-        )
-        _bounded(self._told)
-        try:
-            await self._cluster.emit(manifest)
-        except ClusterError as error:
-            self._lost(ref, error)
-
-    async def _again(self, ref: ObjectRef, known: _Told, now: float) -> None:
-        known.written = now
-        series = {"count": known.count, "lastObservedTime": _stamp(self._clock.now())}
-        try:
-            # An apply: an Event that has expired meanwhile is there again.
-            await self._cluster.apply({**known.manifest, "series": series})
-        except ClusterError as error:
-            self._lost(ref, error)
 
     def _lost(self, ref: ObjectRef, error: ClusterError) -> None:
         self._metrics.events_dropped.labels(cause="error").inc()

@@ -1,5 +1,7 @@
 """Events: the same words are one, a flood is cut off, and what can't be written costs nothing."""
 
+import tracemalloc
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -122,3 +124,19 @@ async def test_what_is_remembered_has_a_bound(desk: Desk, monkeypatch: pytest.Mo
     for number in range(9):
         await desk.tell(ref=ObjectRef(namespace="ml", name="fraud", uid=f"u-{number}"))
     assert len(desk.recorder._told) == len(desk.recorder._budgets) == 3
+
+
+async def test_what_was_not_told_for_long_is_forgotten_and_what_is_remembered_is_small(desk: Desk) -> None:
+    tracemalloc.start()
+    before = tracemalloc.take_snapshot()
+    for number in range(400):
+        await desk.tell(f"version {number} gets 5%", ref=replace(REF, uid=f"u-{number}"))
+        desk.cluster.writes.clear()
+    after = tracemalloc.take_snapshot()
+    tracemalloc.stop()
+    kept = sum(
+        s.size_diff for s in after.compare_to(before, "filename") if s.traceback[0].filename.endswith("events.py")
+    )
+    assert kept / 400 < 1100, kept
+    await desk.tell("another", after=SERIES_ENDS + 1)
+    assert len(desk.recorder._told) == 1
