@@ -84,7 +84,10 @@ def retained(site: Site) -> None:
     """Of two versions that were archived long ago the newest is kept, and it is told that the other would go."""
     for number in ("3", "4"):
         site.mlflow.stage(site.model, number, "Archived", archive=False)
-    program = f"import os, psycopg; psycopg.connect(os.environ['BACKEND'], autocommit=True).execute({AGED!r})"
+    program = (
+        "import os, psycopg2; to = psycopg2.connect(os.environ['BACKEND'].replace('+psycopg2', ''));"
+        f"to.cursor().execute({AGED!r}); to.commit()"
+    )
     site.access.kubectl("exec", "-n", NAMESPACE, f"deployment/{SERVICE}", "--", "python", "-c", program)
     patch = json.dumps({"spec": {"retention": {"days": 90}}})
     site.access.kubectl("patch", "mreg", "large", "-n", site.namespace, "--type=merge", "-p", patch)
