@@ -272,9 +272,8 @@ class Operator:
         Whoever leads or wants to asks for the Lease all the time, so that its silence is that of the API server. An
         alert that comes all the same is tried: the API server may be back before its sender gives up.
         """
-        if self.elector.silence > self.elector.terms.lasts:
-            return self.listed() or "no answer of the API server about the Lease"
-        return self.listed()
+        silent = self.elector.silence > self.elector.terms.lasts
+        return self.listed() or ("no answer of the API server about the Lease" if silent else None)
 
     def look(self, key: str) -> None:
         """Something was told of an object: a cause to revert goes at once, everything else in turn."""

@@ -9,17 +9,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from tests.property.damage import JUNK, bent, broken, fuzzed
-from tests.property.test_fuzz_evidence import GUARDS, failed, garbled
+from tests.property.test_fuzz_evidence import CONFIG, GUARDS, failed, garbled, reading
 from tests.unit.adapters.test_pods_formats import CUSTOM, FORMAT, MLSERVER
 
-from tidegate.adapters.exposition import Malformed
-from tidegate.adapters.formats import read_page
 from tidegate.adapters.prometheus import _Fault, _read
 from tidegate.core.evidence import EvidenceState, observe
 from tidegate.core.guards import Verdict
 from tidegate.core.judge import JudgeState, judge
 from tidegate.core.plan import MetricsFormat, Runtime
-from tidegate.core.readings import EvidenceConfig, Reading, Readings, Unreadable
+from tidegate.core.readings import Reading, Readings
 from tidegate.intake.bounds import Answer
 from tidegate.intake.webhooks import _model
 
@@ -33,7 +31,6 @@ SERVERS: dict[Runtime, tuple[str, MetricsFormat | None]] = {
         for runtime in (Runtime.KSERVE, Runtime.TRITON, Runtime.VLLM)
     },
 }
-CONFIG = EvidenceConfig(guards=GUARDS, timeout=30.0)
 ANSWER: dict[str, Any] = {
     "status": "success",
     "data": {
@@ -49,17 +46,10 @@ TOLD: dict[str, Any] = {
 }
 
 
-def reading(page: str, runtime: Runtime) -> Reading | Unreadable:
-    """As the adapter reads a page."""
-    try:
-        return read_page(page, runtime, SERVERS[runtime][1])
-    except Malformed as fault:
-        return Unreadable(reason=str(fault))
-
-
 @pytest.mark.parametrize("runtime", list(SERVERS))
 def test_the_pages_are_real_ones(runtime: Runtime) -> None:
-    assert isinstance(reading(SERVERS[runtime][0], runtime), Reading)
+    page, metrics = SERVERS[runtime]
+    assert isinstance(reading(page, runtime, metrics), Reading)
 
 
 @pytest.mark.parametrize("runtime", list(SERVERS))
@@ -68,8 +58,8 @@ def test_the_pages_are_real_ones(runtime: Runtime) -> None:
 def test_a_garbled_page_of_any_server_reverts_nothing_unless_it_says_itself_that_requests_failed(
     runtime: Runtime, data: st.DataObject
 ) -> None:
-    page = SERVERS[runtime][0]
-    whole, read = reading(page, runtime), reading(data.draw(garbled(page)), runtime)
+    page, metrics = SERVERS[runtime]
+    whole, read = reading(page, runtime, metrics), reading(data.draw(garbled(page)), runtime, metrics)
     seen, judged = EvidenceState(untouched=True), JudgeState()
     verdicts = []
     for at, canary in enumerate((whole, read, whole)):

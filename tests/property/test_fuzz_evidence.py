@@ -19,7 +19,7 @@ from tidegate.core.evidence import EvidenceState, observe
 from tidegate.core.guards import Absolute, Guard, Kind, Ratio, Verdict
 from tidegate.core.judge import JudgeState, Ruling, judge, restart_step
 from tidegate.core.observed import Judgement
-from tidegate.core.plan import Runtime
+from tidegate.core.plan import MetricsFormat, Runtime
 from tidegate.core.readings import EvidenceConfig, Reading, Readings, Unreadable
 from tidegate.core.values import Unavailable
 from tidegate.loop.evidence import EvidenceWatch, Side, Spec
@@ -45,10 +45,12 @@ class Pod:
         return self.metrics.render().decode()
 
 
-def reading(page: str) -> Reading | Unreadable:
+def reading(
+    page: str, runtime: Runtime = Runtime.TIDEGATE, metrics: MetricsFormat | None = None
+) -> Reading | Unreadable:
     """As the adapter reads a page."""
     try:
-        return read_page(page, Runtime.TIDEGATE, None)
+        return read_page(page, runtime, metrics)
     except Malformed as fault:
         return Unreadable(reason=str(fault))
 

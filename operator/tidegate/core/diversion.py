@@ -42,6 +42,12 @@ def diversion_of(service: Mapping[str, Any]) -> Diversion | None:
         return None
 
 
+def selected(service: Mapping[str, Any]) -> str | None:
+    """The revision whose pods a live Service selects, whoever made it so; None where it says none."""
+    revision: str | None = ((service.get("spec") or {}).get("selector") or {}).get(REVISION)
+    return revision
+
+
 def _read(said: Mapping[str, Any]) -> Diversion:
     verdict, at = said["verdict"], float(said["verdict"]["at"])
     if not 0.0 <= at < _LATEST:

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from tidegate.core.backoff import backoff
 from tidegate.core.causes import shortened
 from tidegate.core.decision import PARKED, REJECTIONS, Situation, handle, remember
 from tidegate.core.reasons import Reason
@@ -70,7 +71,7 @@ def _parking(record: Record, rollout: Rollout, verdict: Verdict, now: float) -> 
     before = known.tries if known is not None else 0
     blameless = verdict.reason in BLAMELESS
     tries = before if blameless else before + 1
-    wait = 0.0 if blameless else min(LAST_RETRY, FIRST_RETRY * 2.0 ** (tries - 1))
+    wait = 0.0 if blameless else backoff(tries, first=FIRST_RETRY, last=LAST_RETRY)
     return Parking(
         revision=rollout.canary,
         attempt=rollout.attempt,

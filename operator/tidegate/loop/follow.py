@@ -3,9 +3,10 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from tidegate.core.diversion import selected
 from tidegate.core.frozen import Frozen
 from tidegate.core.gates import NOBODY, Asked
-from tidegate.core.labels import REVISION, revision_label
+from tidegate.core.labels import revision_label
 from tidegate.core.manifests import Known
 from tidegate.core.plan import Plan
 from tidegate.core.presets import CONTAINER, PORT
@@ -122,7 +123,7 @@ class Follower:
     def _diverted(self, key: str, revision: str) -> bool:
         """Whether the revision's Service selects other pods, whoever made it so."""
         service = self._world.get("Service", f"{key.partition('/')[0]}/{revision}")
-        return service is not None and (service["spec"].get("selector") or {}).get(REVISION) != revision
+        return service is not None and selected(service) != revision
 
     def _targets(self, key: str, revision: str, kept: Frozen) -> Callable[[], Sequence[PodTarget]]:
         metrics = kept.metrics

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Sequence
 
 import structlog
 
+from tidegate.core.backoff import backoff
 from tidegate.core.notice import Notice
-from tidegate.loop.backoff import backoff
 from tidegate.ports import Answer, Clock, Delivery, Notifier
 from tidegate.telemetry import Metrics
 

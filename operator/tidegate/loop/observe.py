@@ -8,7 +8,7 @@ from tidegate.adapters.gateway import route_facts
 from tidegate.api.approval import step_words
 from tidegate.api.parse import parse, reference
 from tidegate.api.record import decode, restore
-from tidegate.core.diversion import Diversion, diversion_of, saved_verdict
+from tidegate.core.diversion import Diversion, diversion_of, saved_verdict, selected
 from tidegate.core.facts import facts_by_revision
 from tidegate.core.frozen import CONTROLLER_REVISION, frozen_from
 from tidegate.core.httproute import route as route_manifest
@@ -19,7 +19,6 @@ from tidegate.core.labels import (
     GROUP,
     KIND,
     RECORD,
-    REVISION,
     ROUTE_KIND,
     revision_label,
 )
@@ -286,9 +285,9 @@ class Observer:
         if rollout is None or rollout.canary.name in diversions:
             return {}
         service = self._world.get("Service", f"{key.partition('/')[0]}/{rollout.canary.name}")
-        selected = (((service or {}).get("spec") or {}).get("selector") or {}).get(REVISION)
+        answers = selected(service) if service is not None else None
         known = {revision.name for revision in record.revisions()} - {rollout.canary.name}
-        return {rollout.canary.name: selected} if selected in known else {}
+        return {rollout.canary.name: answers} if answers in known else {}
 
     def _condemned(
         self, key: str, body: Manifest, record: Record, diversions: Mapping[str, Diversion]

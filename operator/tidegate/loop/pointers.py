@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from tidegate.core.backoff import backoff
 from tidegate.core.observed import Errand
 from tidegate.core.plan import PointerKind
 from tidegate.core.pointers import ARCHIVED, Point, Write, next_write, pointed
@@ -19,7 +20,6 @@ from tidegate.core.record import Intent
 from tidegate.core.registered import RegisteredModel
 from tidegate.core.values import Unavailable
 from tidegate.errors import NotLeading
-from tidegate.loop.backoff import backoff
 from tidegate.loop.fence import Fence
 from tidegate.loop.pause import pause
 from tidegate.loop.registries import Registries

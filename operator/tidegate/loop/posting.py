@@ -13,7 +13,7 @@ from collections.abc import Callable
 import structlog
 
 from tidegate.core.audit import Act, AuditEvent, Journal, lost, untold
-from tidegate.loop.backoff import backoff
+from tidegate.core.backoff import backoff
 from tidegate.loop.pause import pause
 from tidegate.ports import Answer, AuditReceiver, Clock, Delivery
 from tidegate.telemetry import Metrics

@@ -154,9 +154,7 @@ class Promotions:
                 _log.warning("promotion failed", object=_key(body), error=str(error))
 
     def _open(self) -> list[Manifest]:
-        bodies = [self._world.get(PROMOTION_KIND, key) for key in self._world.names(PROMOTION_KIND)]
-        waiting = [body for body in bodies if body is not None and not _phase(body).final]
-        return sorted(waiting, key=_turn)
+        return sorted((body for body in self._world.bodies(PROMOTION_KIND) if not _phase(body).final), key=_turn)
 
     async def _step(self, way: _Way | Unavailable, body: Manifest) -> None:
         try:
@@ -279,29 +277,19 @@ class Promotions:
 
     def _votes(self, body: Manifest) -> tuple[Vote, ...]:
         """Everything that was said about it, taken back or not."""
-        bodies = self._near(APPROVAL_KIND, body)
+        bodies = self._world.bodies(APPROVAL_KIND, body["metadata"]["namespace"])
         return tuple(vote for approval in bodies if (vote := vote_of(approval, body)) is not None)
 
     def _policies(self, body: Manifest, request: Request) -> list[Policy]:
         """Those of its namespace; where all namespaces share the registry, also those of others that name the model."""
-        near = self._near(POLICY_KIND, body)
-        if registry_of(body) is None:
-            near = [
-                found for key in sorted(self._world.names(POLICY_KIND)) if (found := self._world.get(POLICY_KIND, key))
-            ]
         here = body["metadata"]["namespace"]
-        return [policy for one in near if (policy := policy_of(one, request.model, from_=here)) is not None]
+        bodies = self._world.bodies(POLICY_KIND, None if registry_of(body) is None else here)
+        return [policy for one in bodies if (policy := policy_of(one, request.model, from_=here)) is not None]
 
     async def _read_anew(self, namespace: str) -> None:
         for kind in (POLICY_KIND, APPROVAL_KIND):
             for found in await self._leading.list(kind, namespace):
                 self._world.put({**found, "kind": kind})
-
-    def _near(self, kind: str, body: Manifest) -> list[Manifest]:
-        """The objects of a kind in the same namespace, by name."""
-        prefix = f"{body['metadata']['namespace']}/"
-        names = sorted(name for name in self._world.names(kind) if name.startswith(prefix))
-        return [found for name in names if (found := self._world.get(kind, name)) is not None]
 
     async def _say(
         self, body: Manifest, outcome: Outcome, votes: tuple[Vote, ...], *, begun: tuple[str, int] | None = None

@@ -137,18 +137,13 @@ class Retrainings:
         asked = self._asked.get((namespace, model))
         there = (
             Earlier(at=said_at(body), open=not _phase(body).final)
-            for body in self._near(namespace)
+            for body in self._world.bodies(RETRAINING_KIND, namespace)
             if (body.get("spec") or {}).get("model") == model
         )
         return (*there, *((Earlier(at=asked, open=False),) if asked is not None else ()))
 
-    def _near(self, namespace: str | None = None) -> list[Manifest]:
-        keys = sorted(self._world.names(RETRAINING_KIND))
-        bodies = [self._world.get(RETRAINING_KIND, key) for key in keys]
-        return [body for body in bodies if body is not None and namespace in {None, body["metadata"]["namespace"]}]
-
     def _waiting(self) -> list[Manifest]:
-        return [body for body in self._near() if not _phase(body).final]
+        return [body for body in self._world.bodies(RETRAINING_KIND) if not _phase(body).final]
 
     async def _hand_over(self, body: Manifest) -> None:
         try:

@@ -10,6 +10,7 @@ import asyncio
 import structlog
 
 from tidegate.core.alerts import noted
+from tidegate.core.backoff import backoff
 from tidegate.core.decide import RULES, Rule, decide
 from tidegate.core.decision import Decision
 from tidegate.core.journal import entered
@@ -19,7 +20,6 @@ from tidegate.core.record import Record, Verdict
 from tidegate.core.revert import lowers, reverted
 from tidegate.errors import ClusterError, Conflict, InvalidSpec
 from tidegate.loop.announce import Announcer
-from tidegate.loop.backoff import backoff
 from tidegate.loop.diversion import SecondPlane
 from tidegate.loop.observe import Observer, Snapshot
 from tidegate.loop.pause import pause

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
+from tidegate.core.backoff import backoff
 from tidegate.core.observed import Memory
 from tidegate.core.plan import Plan
 from tidegate.core.pointers import PASSING
@@ -20,7 +21,6 @@ from tidegate.core.registered import RegisteredModel
 from tidegate.core.tags import Note, notes, prefix, recollection
 from tidegate.core.values import ObjectRef, Unavailable, VersionId
 from tidegate.errors import NotLeading
-from tidegate.loop.backoff import backoff
 from tidegate.loop.fence import Fence
 from tidegate.loop.pause import pause
 from tidegate.loop.registries import Registries
@@ -219,7 +219,7 @@ class Recollections:
             away = [not await self._ask(source, keys) for source, keys in asking.items()]
             failures = failures + 1 if any(away) else 0
             if failures:
-                await asyncio.sleep(backoff(failures, first=FIRST_BACKOFF, last=LAST_BACKOFF))
+                await asyncio.sleep(backoff(failures, first=2 * FIRST_BACKOFF, last=LAST_BACKOFF))
                 self._news.set()
 
     async def _ask(self, source: _Source, keys: Iterable[str]) -> bool:

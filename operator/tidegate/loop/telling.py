@@ -11,13 +11,13 @@ from enum import StrEnum
 import structlog
 
 from tidegate.core.alerts import MOST, missing, over
+from tidegate.core.backoff import backoff
 from tidegate.core.decide import TELLING
 from tidegate.core.observed import Alerts
 from tidegate.core.reasons import Reason
 from tidegate.core.record import Alert, Record
 from tidegate.errors import Conflict, Unreachable
 from tidegate.loop.alerts import AlertInbox
-from tidegate.loop.backoff import backoff
 from tidegate.loop.observe import Observer
 from tidegate.loop.reverts import FIRST_BACKOFF, LAST_BACKOFF, PROMPT_CONFLICTS, RevertLane
 from tidegate.telemetry import Metrics

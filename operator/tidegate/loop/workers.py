@@ -4,8 +4,8 @@ import asyncio
 
 import structlog
 
+from tidegate.core.backoff import backoff
 from tidegate.errors import ClusterError, Conflict, NotLeading
-from tidegate.loop.backoff import backoff
 from tidegate.loop.queue import WorkQueue
 from tidegate.loop.reconcile import Reconciler
 from tidegate.telemetry import Metrics

@@ -128,6 +128,11 @@ class World:
         """`namespace/name` of every object of a kind."""
         return list(self._kept[kind])
 
+    def bodies(self, kind: str, namespace: str | None = None) -> list[Manifest]:
+        """Every object of a kind, by name; those of one namespace alone where that is given."""
+        kept = sorted(self._kept[kind].items())
+        return [self._unpacked(one) for name, one in kept if namespace in {None, name.partition("/")[0]}]
+
     def taken_by(self, route: Manifest) -> str | None:
         """`namespace/name` of an older route that claims what this one (live or about to be) claims."""
         return self._claims.taken_by(route)

@@ -137,10 +137,11 @@ class Line:
             await asyncio.get_running_loop().create_future()
 
 
-class LeaseOnLine:
-    """`ports.Leases` by the same line: where the API server is away, so is the Lease."""
+class LeaseLine:
+    """`ports.Leases` by a line: where the API server is away, so is the Lease. It can be cut by itself, too."""
 
     def __init__(self, line: Line, leases: Leases) -> None:
+        self.cut = False
         self._line = line
         self._leases = leases
 
@@ -155,3 +156,5 @@ class LeaseOnLine:
     def _pass(self) -> None:
         if self._line.down is not None:
             raise self._line.down
+        if self.cut:
+            raise Unreachable("cut")

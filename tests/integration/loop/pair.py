@@ -5,33 +5,11 @@ from dataclasses import dataclass, field
 
 from tests.fakes.cluster import Fault
 from tests.fakes.leases import FakeLeases
-from tests.integration.loop.line import Line
+from tests.integration.loop.line import LeaseLine, Line
 from tests.integration.loop.stage import FakeStage
 
-from tidegate.core.election import Lease
-from tidegate.errors import Unreachable
 from tidegate.ports import Manifest
 from tidegate.wiring import Operator
-
-
-class LeaseLine:
-    """One replica's way to the lease, which can be cut."""
-
-    def __init__(self, leases: FakeLeases) -> None:
-        self.cut = False
-        self._leases = leases
-
-    async def read(self) -> Lease | None:
-        self._pass()
-        return await self._leases.read()
-
-    async def write(self, lease: Lease) -> Lease:
-        self._pass()
-        return await self._leases.write(lease)
-
-    def _pass(self) -> None:
-        if self.cut:
-            raise Unreachable("cut")
 
 
 class Hanging(Line):
@@ -87,16 +65,8 @@ class Pair(FakeStage):
         """One more. When a fault kills it, another one like it comes."""
         line = Hanging(self.cluster, on_death=lambda: self.spawn(self._replaced(replica, faults)), latency=self.latency)
         line.faults += faults
-        leases = LeaseLine(self.leases)
-        operator = Operator(
-            settings=self.settings,
-            cluster=line,
-            registry=self.registry,
-            writer=self.registry.writer,
-            evidence=self.evidence,
-            clock=self.clock,
-            leases=leases,
-        )
+        leases = LeaseLine(line, self.leases)
+        operator = self.another(line, leases)
         replica = Replica(operator, line, leases)
         replica.work = asyncio.create_task(operator.run())
         self.replicas.append(replica)

@@ -17,13 +17,13 @@ from tests.fixtures.loopclock import LoopClock
 from tests.integration.loop.actors import Gateway, Kubelet, Traffic, version_of
 from tests.integration.loop.books import Books
 from tests.integration.loop.hands import FakeHands, Hands
-from tests.integration.loop.line import LeaseOnLine, Line
+from tests.integration.loop.line import LeaseLine, Line
 from tests.integration.loop.look import Look
 from tests.integration.loop.writer_line import RegistryFault, WriterLine
 
 from tidegate.core.labels import KIND, REVISION, ROUTE_KIND
 from tidegate.core.manifests import CHILD_KINDS
-from tidegate.ports import Cluster, Login, Logs, Manifest, Registry, RegistryWriter, Trainer
+from tidegate.ports import Cluster, Leases, Login, Logs, Manifest, Registry, RegistryWriter, Trainer
 from tidegate.settings import RetrainSettings, Settings
 from tidegate.wiring import Operator
 
@@ -107,9 +107,29 @@ class Stage:
             models=self.models,
             audit_receiver=self.auditor,
             # There is one replica here, so that the lease is free at once.
-            leases=LeaseOnLine(line, FakeLeases()),
+            leases=LeaseLine(line, FakeLeases()),
         )
         self._work = asyncio.create_task(self.operator.run(), name=f"operator {self.lives}")
+
+    def another(self, cluster: Cluster, leases: Leases) -> Operator:
+        """One more operator in these surroundings, with nothing that it can do without."""
+        return Operator(
+            settings=self.settings,
+            cluster=cluster,
+            registry=self.registry,
+            writer=self.registry.writer,
+            evidence=self.evidence,
+            clock=self.clock,
+            leases=leases,
+        )
+
+    async def watcher(self, cluster: Cluster) -> Operator:
+        """One more that leads nothing, and that a watch has told of everything."""
+        made = self.another(cluster, FakeLeases())
+        for kind in (KIND, ROUTE_KIND, *CHILD_KINDS, "Pod", "EndpointSlice"):
+            for body in await self.hands.all(kind):
+                made.seen(kind, body)
+        return made
 
     def restarting(self, seconds: float) -> None:
         """From now on an operator that dies is started again after so many seconds."""

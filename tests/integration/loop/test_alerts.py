@@ -6,12 +6,10 @@ from typing import Any
 
 import pytest
 from tests.fakes.cluster import conflict_every, refuse_kind
-from tests.fakes.leases import FakeLeases
 from tests.integration.loop.look import Look
 from tests.integration.loop.stage import NAME, Stage
 
-from tidegate.core.labels import KIND, ROUTE_KIND
-from tidegate.core.manifests import CHILD_KINDS
+from tidegate.core.labels import ROUTE_KIND
 from tidegate.core.observed import Alerts
 from tidegate.core.record import Alert
 from tidegate.errors import ClusterError, Unreachable
@@ -164,18 +162,7 @@ async def test_an_alert_told_to_a_replica_that_only_watches_is_written_by_it_and
     first = await stage.serve()
     second = await stage.rolling(25)
     assert stage.line is not None
-    standby = Operator(
-        settings=stage.settings,
-        cluster=stage.line,
-        registry=stage.registry,
-        writer=stage.registry.writer,
-        evidence=stage.evidence,
-        clock=stage.clock,
-        leases=FakeLeases(),
-    )
-    for kind in (KIND, ROUTE_KIND, *CHILD_KINDS, "Pod", "EndpointSlice"):
-        for body in await stage.hands.all(kind):
-            standby.seen(kind, body)
+    standby = await stage.watcher(stage.line)
     assert await tell(stage, alert(stage), replica=standby) == [Effect.REVERTED]
     assert (await stage.look()).weights == {first: 100}
     look = await stage.reverted(second)

@@ -5,18 +5,15 @@ from dataclasses import replace
 
 import pytest
 from tests.fakes.cluster import Fault, Phase, Write, conflict_every, refuse_kind
-from tests.fakes.leases import FakeLeases
 from tests.integration.loop.line import Line
 from tests.integration.loop.stage import Stage
 from tests.integration.loop.test_alerts import alert, tell
 
 from tidegate.core.labels import DIVERTED, KIND, REVISION, ROUTE_KIND
-from tidegate.core.manifests import CHILD_KINDS
 from tidegate.core.reasons import Reason
 from tidegate.core.record import Verdict
 from tidegate.errors import Refused, Unreachable
 from tidegate.ports import Manifest
-from tidegate.wiring import Operator
 
 
 def unreachable(kind: str) -> Fault:
@@ -322,18 +319,7 @@ async def test_a_replica_that_does_not_lead_diverts_and_the_next_leader_holds_to
     second = await stage.rolling(25)
     line = Line(stage.cluster, on_death=lambda: None)
     line.faults.append(refuse_kind(ROUTE_KIND))
-    standby = Operator(
-        settings=stage.settings,
-        cluster=line,
-        registry=stage.registry,
-        writer=stage.registry.writer,
-        evidence=stage.evidence,
-        clock=stage.clock,
-        leases=FakeLeases(),
-    )
-    for kind in (KIND, ROUTE_KIND, *CHILD_KINDS, "Pod", "EndpointSlice"):
-        for body in await stage.hands.all(kind):
-            standby.seen(kind, body)
+    standby = await stage.watcher(line)
     await stage.kill()
     with pytest.raises(Refused):
         await tell(stage, alert(stage), replica=standby)

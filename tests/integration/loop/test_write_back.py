@@ -109,6 +109,17 @@ async def test_killed_at_any_tag_the_next_life_writes_the_rest(number: int) -> N
         await stage.close()
 
 
+async def rejected(stage: Stage) -> tuple[str, str]:
+    """A first version serves, a second one was rejected, and the registry knows."""
+    stage.traffic.rate = 100.0
+    first = await stage.serve(stage.manifest(rollout=SHORT))
+    second = stage.point()
+    stage.traffic.errors[second] = 1.0
+    await stage.until(lambda look: second in look.rejected and look.named == {first}, "rejected")
+    await says(stage, second, "rejected", "0", "GuardBreached")
+    return first, second
+
+
 async def rebuilt(stage: Stage, **spec: object) -> None:
     """The object, its route and all that is in the cluster are lost; the registry stays."""
     await asyncio.sleep(10)
@@ -121,12 +132,7 @@ async def rebuilt(stage: Stage, **spec: object) -> None:
 
 
 async def test_on_a_rebuilt_cluster_a_rejected_version_is_not_deployed_and_what_was_stable_is(stage: Stage) -> None:
-    stage.traffic.rate = 100.0
-    first = await stage.serve(stage.manifest(rollout=SHORT))
-    second = stage.point()
-    stage.traffic.errors[second] = 1.0
-    await stage.until(lambda look: second in look.rejected and look.named == {first}, "rejected")
-    await says(stage, second, "rejected", "0", "GuardBreached")
+    first, second = await rejected(stage)
     await rebuilt(stage)
     look = await stage.until(lambda look: look.reason("Stalled") == "GuardBreached", "said")
     assert look.weights == {first: 100}
@@ -147,12 +153,7 @@ async def test_on_a_rebuilt_cluster_a_rejected_version_is_not_deployed_and_what_
 async def test_on_a_rebuilt_cluster_nothing_begins_before_the_registry_said_what_it_remembers(
     stage: Stage, reason: Reason
 ) -> None:
-    stage.traffic.rate = 100.0
-    first = await stage.serve(stage.manifest(rollout=SHORT))
-    second = stage.point()
-    stage.traffic.errors[second] = 1.0
-    await stage.until(lambda look: second in look.rejected and look.named == {first}, "rejected")
-    await says(stage, second, "rejected", "0", "GuardBreached")
+    first, second = await rejected(stage)
     stage.registry.writer.unread = Unavailable(reason=reason, message="a page of somebody else")
     await rebuilt(stage)
     look = await stage.until(lambda look: look.condition("Ready").get("reason") == reason, "said why")

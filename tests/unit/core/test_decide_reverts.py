@@ -269,18 +269,6 @@ def test_an_abort_turns_a_verdict_that_parks_into_one_that_rejects() -> None:
     assert decision.record.rollout.verdict.reason is Reason.ABORTED
 
 
-@pytest.mark.parametrize(("stable", "reverts"), [(2, False), (0, True)])
-def test_a_service_that_somebody_pointed_at_stable_is_put_back_and_is_no_lost_endpoint(
-    stable: int, reverts: bool
-) -> None:
-    seen = make.seen(
-        AT_5,
-        revisions=_pods(v6=make.pods(stable), v7=make.pods(0)),
-        astray={make.V7.name: make.V6.name},
-    )
-    assert (decide(make.plan(), AT_5, seen).reason is Reason.ENDPOINTS_LOST) == reverts
-
-
 def test_an_exit_that_is_told_of_after_the_lost_endpoints_rejects() -> None:
     record = _ended(rejects=False)
     seen = make.seen(record, revisions=_pods(v7=make.pods(0, exits=(_exit(),))))

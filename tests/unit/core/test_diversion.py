@@ -9,7 +9,7 @@ from tests.fixtures.plans import CONFIG, plan, revision, rollout
 from tests.unit.core import builders as make
 
 from tidegate.core.decide import decide
-from tidegate.core.diversion import Diversion, condemned, diversion, diversion_of, diverted, saved_verdict
+from tidegate.core.diversion import Diversion, condemned, diversion, diversion_of, diverted, saved_verdict, selected
 from tidegate.core.drift import differs
 from tidegate.core.facts import facts_by_revision
 from tidegate.core.frozen import freeze
@@ -191,3 +191,20 @@ def test_endpoints_are_counted_by_the_pods_revision_whichever_service_lists_them
     facts = facts_by_revision(pods, [piece(ONE.name, "s-1", "s-2"), piece(TWO.name, "s-1", "s-2")])
     assert facts[ONE.name].endpoints == 2
     assert facts[TWO.name].endpoints == 0
+
+
+@pytest.mark.parametrize(("stable", "reverts"), [(2, False), (0, True)])
+def test_a_service_that_somebody_pointed_at_stable_is_put_back_and_is_no_lost_endpoint(
+    stable: int, reverts: bool
+) -> None:
+    rolling = make.record()
+    pods = {make.V6.name: make.pods(stable), make.V7.name: make.pods(0)}
+    seen = make.seen(rolling, revisions=dict(make.EVERYBODY) | pods, astray={make.V7.name: make.V6.name})
+    assert (decide(make.plan(), rolling, seen).reason is Reason.ENDPOINTS_LOST) == reverts
+
+
+def test_a_service_says_whose_pods_it_selects() -> None:
+    assert selected(service()) == TWO.name
+    assert selected(service(ended(), away=AWAY)) == ONE.name
+    assert selected({"spec": {"selector": None}}) is None
+    assert selected({}) is None

@@ -2,9 +2,6 @@
 
 import asyncio
 
-import pytest
-
-from tidegate.loop.backoff import backoff
 from tidegate.loop.queue import SPARE, WorkQueue
 
 
@@ -51,10 +48,3 @@ async def test_wishes_that_earlier_ones_took_the_place_of_do_not_pile_up() -> No
     # What is still wanted is kept.
     assert queue._due.keys() == {"ml/a"}
     assert any(key == "ml/a" and due == queue._due[key] for due, key in queue._later)
-
-
-@pytest.mark.parametrize(
-    ("failures", "seconds"), [(1, 0.5), (2, 1.0), (4, 4.0), (8, 30.0), (2_000, 30.0), (10**9, 30.0)]
-)
-def test_a_back_off_doubles_and_has_an_end_however_long_it_fails(failures: int, seconds: float) -> None:
-    assert backoff(failures, first=0.5, last=30.0) == seconds

@@ -1,4 +1,4 @@
-"""How long to wait after a failure, and another one, and another one."""
+"""How long to wait after a failure, and another one, and another one. Whoever tries again goes by it."""
 
 #: From here on it is not doubled any more: a float has an end, and a weekend of failures is more than a thousand.
 _DOUBLED = 16
