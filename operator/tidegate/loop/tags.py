@@ -126,7 +126,7 @@ class TagWriter:
             return
         task.failures += 1
         if failed.reason in PASSING:
-            wait = backoff(task.failures, first=2 * FIRST_BACKOFF, last=LAST_BACKOFF)
+            wait = backoff(task.failures, first=FIRST_BACKOFF, last=LAST_BACKOFF)
             # The registry is away for all who ask it.
             for other in self._tasks.values():
                 if {v.registry for v in other.wanted} == {v.registry for v in wanted}:
@@ -219,7 +219,7 @@ class Recollections:
             away = [not await self._ask(source, keys) for source, keys in asking.items()]
             failures = failures + 1 if any(away) else 0
             if failures:
-                await asyncio.sleep(backoff(failures, first=2 * FIRST_BACKOFF, last=LAST_BACKOFF))
+                await asyncio.sleep(backoff(failures, first=FIRST_BACKOFF, last=LAST_BACKOFF))
                 self._news.set()
 
     async def _ask(self, source: _Source, keys: Iterable[str]) -> bool:

@@ -1,6 +1,7 @@
 """What became of each version is written to the registry, and a cluster that knows nothing learns from it."""
 
 import asyncio
+import itertools
 
 import pytest
 from tests.fakes.cluster import Crash, Phase
@@ -64,6 +65,15 @@ async def test_a_registry_that_takes_no_writes_delays_no_revert_and_hears_of_it_
     stage.registry.writer.before = lambda _: None
     await says(stage, second, "rejected", "0", "GuardBreached")
     await says(stage, first, "stable", "100", "Promoted")
+
+
+async def test_a_registry_that_is_away_is_asked_again_after_two_seconds_and_then_twice_as_long(stage: Stage) -> None:
+    tries: list[float] = []
+    stage.registry.writer.before = lambda _: tries.append(asyncio.get_running_loop().time()) or AWAY
+    await stage.serve(stage.manifest(rollout=SHORT))
+    await asyncio.sleep(20)
+    waits = [round(later - earlier) for earlier, later in itertools.pairwise(tries)]
+    assert waits[:3] == [2, 4, 8]
 
 
 async def test_an_account_that_may_not_write_is_not_told_over_and_over(stage: Stage) -> None:
