@@ -57,6 +57,10 @@ CMD ["serve"]
 
 # The operator: last, so that it is what a build without a target makes.
 FROM final AS operator
+# glibc gives each thread a heap of its own, up to eight for a core, and raises by itself what it keeps of freed memory:
+# two heaps and a fixed limit do for threads that wait for a registry.
+ENV MALLOC_ARENA_MAX=2 \
+    MALLOC_TRIM_THRESHOLD_=131072
 COPY --from=operator-builder /opt/tidegate /opt/tidegate
 COPY operator/tidegate /opt/tidegate/src/tidegate
 RUN chmod -R a+rX /opt/tidegate/src && python -m compileall -q --invalidation-mode unchecked-hash /opt/tidegate/src
