@@ -22,7 +22,7 @@ ROUTES = "/apis/gateway.networking.k8s.io/v1/namespaces/default/httproutes"
 def _asked(api: httpx.Client, body: dict[str, Any]) -> httpx.Response:
     weights = {"fraud-v6-bcdfghjk": 95, "fraud-v7-lmnpqrst": 5}
     versions = {"fraud-v6-bcdfghjk": "6", "fraud-v7-lmnpqrst": "7"}
-    manifest = route(parse(body), weights, versions, '{"v":1}')
+    manifest = route(parse(body), weights, versions, '{"v":2}')
     return api.post(ROUTES, params={"dryRun": "All", "fieldValidation": "Strict"}, json=manifest)
 
 

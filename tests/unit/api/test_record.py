@@ -8,7 +8,8 @@ from tests.unit.api.builders import CANARY, STABLE, records
 
 from tidegate.api.record import decode, encode, restore
 from tidegate.core.reasons import Reason
-from tidegate.core.record import Record, Rollout, Stopwatch, Verdict
+from tidegate.core.record import Record, Rejection, Rollout, Stopwatch, Verdict
+from tidegate.core.values import Revision
 from tidegate.errors import UnreadableRecord
 
 ROLLING = Record(
@@ -39,7 +40,62 @@ def test_a_record_has_one_wire_form(record: Record) -> None:
 
 
 def test_an_empty_record_is_its_format_and_nothing_else() -> None:
-    assert encode(Record()) == '{"v":1}'
+    assert encode(Record()) == '{"v":2}'
+
+
+def test_what_an_earlier_version_wrote_is_read_and_written_as_today() -> None:
+    def spelt(revision: Revision) -> dict[str, object]:
+        version = revision.version
+        return {
+            "name": revision.name,
+            "preset": revision.preset,
+            "serving": revision.serving,
+            "version": {
+                "model": version.model,
+                "model_created_ms": version.model_created_ms,
+                "number": version.number,
+                "registry": version.registry,
+            },
+        }
+
+    fields = json.loads(encode(ROLLING))
+    del fields["shared"]
+    earlier = fields | {"v": 1, "stable": spelt(STABLE), "rollout": fields["rollout"] | {"canary": spelt(CANARY)}}
+    assert decode(json.dumps(earlier)) == ROLLING
+    with pytest.raises(UnreadableRecord):
+        decode(json.dumps(earlier | {"shared": []}))
+
+
+def test_revisions_that_differ_by_version_alone_are_told_by_name_and_number() -> None:
+    def rejection(number: int) -> Rejection:
+        version = replace(CANARY.version, number=str(number))
+        revision = replace(CANARY, name=f"fraud-v{number}-lmnpqrst", version=version)
+        return Rejection(revision=revision, attempt=1, reason=Reason.GUARD_BREACHED, message="8% errors", at=1000.0)
+
+    one, many = (encode(Record(rejected=tuple(map(rejection, range(10, 10 + count))))) for count in (1, 51))
+    assert (len(many) - len(one)) / 50 < 150
+
+
+@pytest.mark.parametrize(
+    "revision",
+    [[], ["fraud-v6-x"], ["fraud-v6-x", "6", 9], ["fraud-v6-x", "6", -1], ["fraud-v6-x", "6", "0"], ["a", "6", None]],
+)
+def test_a_revision_that_leads_nowhere_is_unreadable(revision: list[object]) -> None:
+    with pytest.raises(UnreadableRecord):
+        decode(_edited(stable=revision))
+
+
+@pytest.mark.parametrize("shared", [None, [], {}, [[]], [["p", "s", "m", 1]], "x", 7])
+def test_what_revisions_share_is_not_made_up(shared: object) -> None:
+    with pytest.raises(UnreadableRecord):
+        decode(_edited(shared=shared))
+
+
+@pytest.mark.parametrize("depth", [100, 400, 900])
+def test_a_deep_nest_is_unreadable_and_nothing_worse(depth: int) -> None:
+    for text in ('{"a":' * depth + "1" + "}" * depth, "[" * depth + "]" * depth):
+        with pytest.raises(UnreadableRecord):
+            decode(f'{{"v":2,"stable":{text}}}')
 
 
 def test_text_of_any_script_stays_readable() -> None:
@@ -70,7 +126,7 @@ def _edited(**changes: object) -> str:
 @pytest.mark.parametrize(
     ("edited", "told"),
     [
-        pytest.param(_edited(v=2), "format 2", id="a later format"),
+        pytest.param(_edited(v=3), "format 3", id="a later format"),
         pytest.param(_edited(v=None), "format None", id="no format"),
         pytest.param(_edited(candidate={}), "does not know", id="a field of another version"),
         pytest.param(_edited(stable={"name": "fraud-v6-x"}), "stable.version", id="half a revision"),

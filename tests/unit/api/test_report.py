@@ -60,7 +60,7 @@ def test_a_rollout_is_shown_with_what_people_ask_for() -> None:
 def test_what_is_not_there_is_left_out() -> None:
     nothing = replace(ROLLING, record=Record(), weights=None, findings=(), conditions=())
 
-    assert _status(nothing) == {"observedGeneration": 3, "phase": "Progressing", "conditions": [], "record": '{"v":1}'}
+    assert _status(nothing) == {"observedGeneration": 3, "phase": "Progressing", "conditions": [], "record": '{"v":2}'}
 
 
 def test_weights_of_nothing_confirmed_differ_from_weights_not_confirmed() -> None:
