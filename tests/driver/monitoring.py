@@ -47,12 +47,13 @@ _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 class Receiver:
     """A webhook that Alertmanager tells of every alert, at once.
 
-    `options` are further fields of its entry in `webhook_configs`.
+    `options` are further fields of its entry in `webhook_configs`, `route` those of the route that leads to it.
     """
 
     url: str
     token: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
+    route: Mapping[str, Any] = field(default_factory=dict)
 
     def config(self) -> dict[str, Any]:
         """The entry of `webhook_configs`."""
@@ -245,7 +246,7 @@ class Monitoring:
                 "scrape_configs": list(self._jobs.values()),
             },
         )
-        names = [f"receiver-{index}" for index, _ in enumerate(self._receivers)]
+        named = {f"receiver-{index}": receiver for index, receiver in enumerate(self._receivers)}
         # No waiting for a group to fill; nothing said again while it holds.
         times = {"group_wait": "0s", "group_interval": "1s", "repeat_interval": "1h"}
         _put(
@@ -255,13 +256,10 @@ class Monitoring:
                     "receiver": "nobody",
                     "group_by": ["..."],
                     **times,
-                    "routes": [{"receiver": name, "continue": True} for name in names],
+                    "routes": [{"receiver": name, "continue": True, **one.route} for name, one in named.items()],
                 },
                 "receivers": [{"name": "nobody"}]
-                + [
-                    {"name": name, "webhook_configs": [receiver.config()]}
-                    for name, receiver in zip(names, self._receivers, strict=True)
-                ],
+                + [{"name": name, "webhook_configs": [one.config()]} for name, one in named.items()],
             },
         )
 

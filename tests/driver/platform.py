@@ -10,6 +10,7 @@ from tests.cluster.access import Access
 from tests.driver import registry
 
 ROOT = Path(__file__).resolve().parents[2]
+CHART = str(ROOT / "charts" / "tidegate")
 NAMESPACE = "tidegate-system"
 RELEASE = "tidegate"
 #: The label of the operator's pods.
@@ -59,9 +60,8 @@ def install_operator(access: Access, *settings: str, namespace: str = NAMESPACE,
     add_secret(access, namespace, "alert-tokens", token=ALERT_TOKEN)
     sets = [part for name, value in wanted.items() for part in ("--set", f"{name}={value}")]
     extra = [part for setting in settings for part in ("--set", setting)]
-    chart = str(ROOT / "charts" / "tidegate")
     access.helm(
-        "upgrade", "--install", RELEASE, chart, "-n", namespace, "--create-namespace", "--wait", "--timeout=120s",
+        "upgrade", "--install", RELEASE, CHART, "-n", namespace, "--create-namespace", "--wait", "--timeout=120s",
         *(["--reset-then-reuse-values"] if keep else []), *sets, *extra,
     )  # fmt: skip
     if not there:

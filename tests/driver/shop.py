@@ -37,8 +37,8 @@ def rule(namespace: str, name: str) -> Mapping[str, Any]:
 
 
 @contextmanager
-def open_shop(monitoring: Monitoring) -> Iterator[Shop]:
-    """A shop that Prometheus scrapes.
+def open_shop(monitoring: Monitoring, *, pushed: bool = True) -> Iterator[Shop]:
+    """A shop that Prometheus scrapes. `pushed`: there is an Alertmanager.
 
     A Prometheus that has just read its configuration knows no Alertmanager for some seconds, drops what it would tell
     it and tries again after a minute: so rules are not what changes here.
@@ -52,10 +52,10 @@ def open_shop(monitoring: Monitoring) -> Iterator[Shop]:
 
     def told() -> bool:
         known = monitoring.prometheus.get("/api/v1/alertmanagers")["data"]["activeAlertmanagers"]
-        return bool(known and monitoring.prometheus.query("conversion"))
+        return bool((known or not pushed) and monitoring.prometheus.query("conversion"))
 
     try:
-        wait_for(told, seconds=30, what="Prometheus scrapes the shop and knows Alertmanager")
+        wait_for(told, seconds=30, what="Prometheus scrapes the shop and knows whom to tell")
         yield shop
     finally:
         server.shutdown()

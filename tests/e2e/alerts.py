@@ -3,11 +3,13 @@
 import json
 import urllib.error
 import urllib.request
+from dataclasses import replace
 from operator import itemgetter
 
-from tests.driver.monitoring import Receiver, install_monitoring
+from tests.driver.monitoring import Monitoring, install_monitoring
 from tests.driver.outside import receiver
-from tests.driver.platform import ALERT_TOKEN, NAMESPACE, alerts_url, wait_for
+from tests.driver.platform import NAMESPACE, alerts_url, wait_for
+from tests.driver.shipped import shipped_receiver
 from tests.driver.shop import Shop, open_shop, rule
 from tests.driver.traffic import tally, unclean
 from tests.e2e.conftest import RECEIVER
@@ -18,15 +20,23 @@ LONG = {"weights": [25, 50, 100], "hold": "120s"}
 
 def taken_off_by_an_alert(site: Site) -> None:
     """Scenario 12: a canary that no guard finds bad; the next one waits until the alert is over."""
-    # Watched by a Prometheus, whose Alertmanager tells the operator; also with a token that nobody knows.
-    url = f"{alerts_url(site.access)}/alertmanager"
-    receivers = [Receiver(url=url, token=ALERT_TOKEN), Receiver(url=url, token="nobody-knows-this-token")]
+    # Alertmanager tells the operator as the chart has it do; and once more with a token that nobody knows.
+    ours = shipped_receiver(site.access)
+    receivers = [ours, replace(ours, token="nobody-knows-this-token")]
     rules = [rule(site.namespace, site.name)]
     with install_monitoring(site.access, rules=rules, receivers=receivers) as made, open_shop(made) as shop:
-        sold(site, shop)
+        sold(site, shop, "conversion fell by half")
 
 
-def sold(site: Site, shop: Shop) -> None:
+def taken_off_by_an_alert_that_nobody_sends(site: Site, monitoring: Monitoring) -> None:
+    """The leader reads the series ALERTS of the operator's Prometheus, which has no Alertmanager."""
+    monitoring.configure(rules=[rule(site.namespace, site.name)])
+    with open_shop(monitoring, pushed=False) as shop:
+        # The series have no annotations.
+        sold(site, shop, "ConversionFell")
+
+
+def sold(site: Site, shop: Shop, words: str) -> None:
     """What the shop sells falls with the second version, and is well again under the third one."""
     first = site.serve(site.manifest(rollout=LONG))
     with site.traffic(rate=40) as traffic:
@@ -37,7 +47,7 @@ def sold(site: Site, shop: Shop) -> None:
         look = site.wait(lambda look: second in look.rejected, what="the alert", seconds=60)
         assert look.weights[first] == 100
         assert look.rejected[second]["reason"] == "AlertFiring"
-        assert "conversion fell by half" in look.rejected[second]["message"]
+        assert words in look.rejected[second]["message"]
         third = site.candidate()
         site.wait(lambda look: look.condition("Ready").get("reason") == "HeldByAlert", what="held")
         assert site.look().weights.get(third, 0) == 0

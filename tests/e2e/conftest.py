@@ -37,6 +37,7 @@ SETTINGS = (
     "governance.enabled=true",
     "governance.retraining.existingSecret=trainers",
     "alerts.reviews=true",
+    "alerts.fromPrometheus=true",
     "notifications.existingSecret=receivers",
 )
 SAID = 40  # lines of each replica's log that a failure shows

@@ -1,11 +1,16 @@
 """A real Prometheus that scrapes the gateway: its word reverts, without it nothing is raised; and alerts revert."""
 
 import threading
+from collections.abc import Sequence
 
 from tests.cluster import gateway
 from tests.driver.monitoring import Monitoring, install_monitoring
 from tests.driver.platform import wait_for
-from tests.e2e.alerts import taken_off_by_a_service_account, taken_off_by_an_alert
+from tests.e2e.alerts import (
+    taken_off_by_a_service_account,
+    taken_off_by_an_alert,
+    taken_off_by_an_alert_that_nobody_sends,
+)
 from tests.e2e.clean import stained, starts_on
 from tests.e2e.conftest import Stage
 from tests.e2e.site import Look, Site
@@ -22,17 +27,23 @@ def test_alerts_and_the_gateways_word_revert_and_a_prometheus_that_is_killed_hol
     with install_monitoring(stage.access) as monitoring:
         monitoring.scrape("envoy", [gateway.ADMIN_URL.removeprefix("http://")], path="/stats/prometheus")
         monitoring.publish()
-        reverted = threading.Event()
+        reverted, sold = threading.Event(), threading.Event()
 
         def bad_version_seen_by_the_gateway_alone(site: Site) -> None:
             seen_by_the_gateway_alone(site, reverted)
 
         def prometheus_killed_in_mid_rollout(site: Site) -> None:
-            killed_in_mid_rollout(site, reverted, monitoring)
+            killed_in_mid_rollout(site, (reverted, sold), monitoring)
+
+        def alert_that_nobody_sends(site: Site) -> None:
+            try:
+                taken_off_by_an_alert_that_nobody_sends(site, monitoring)
+            finally:
+                sold.set()
 
         together(
             bad_version_seen_by_the_gateway_alone, prometheus_killed_in_mid_rollout,
-            taken_off_by_an_alert, taken_off_by_a_service_account,
+            taken_off_by_an_alert, taken_off_by_a_service_account, alert_that_nobody_sends,
         )  # fmt: skip
 
 
@@ -59,7 +70,7 @@ def seen_by_the_gateway_alone(site: Site, reverted: threading.Event) -> None:
         reverted.set()
 
 
-def killed_in_mid_rollout(site: Site, reverted: threading.Event, monitoring: Monitoring) -> None:
+def killed_in_mid_rollout(site: Site, others: Sequence[threading.Event], monitoring: Monitoring) -> None:
     """Scenario 22: held, said, recovers. A number of one's own is asked besides the gateway and the pods."""
     query = {
         "name": "share",
@@ -70,7 +81,7 @@ def killed_in_mid_rollout(site: Site, reverted: threading.Event, monitoring: Mon
     site.serve(site.manifest(rollout=ROAD, guards=guards, evidence={"prometheus": ["contour"]}))
     with site.trail() as trail, site.traffic(rate=40) as traffic:
         site.steady(traffic)
-        assert reverted.wait(90)
+        assert all(other.wait(90) for other in others)
         second = site.candidate()
         site.wait(lambda look: look.weight == 25, what="the first step")
         monitoring.prometheus.kill()
