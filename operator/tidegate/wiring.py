@@ -143,8 +143,9 @@ class Operator:
             governed=settings.governance,
         )
         self.tags = TagWriter(
-            self.registries, cluster=settings.cluster_name, fence=self.fence, clock=clock, metrics=self.metrics
-        )
+            self.registries, cluster=settings.cluster_name, fence=self.fence, clock=clock, metrics=self.metrics,
+            audit=self.ledger.audit,
+        )  # fmt: skip
         self.recollections = Recollections(self.registries, cluster=settings.cluster_name, changed=self.queue.add)
         self.evidence = EvidenceWatch(
             MeteredEvidence(evidence, self.metrics, source="pods"),
@@ -344,7 +345,8 @@ class Operator:
 
     def _look_at_all(self) -> None:
         if self.fence.open:
-            self._changed(self.world.names(KIND))
+            # Of thousands those come first that may have to go back.
+            self._changed(sorted(self.world.names(KIND), key=lambda key: not self.world.rolling(key)))
 
     def _parts(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
         """What else the leader does, by name: none of it is needed to decide on what is known, or to revert."""

@@ -19,6 +19,11 @@ class FakeTrail:
             raise AuditFailed("no space left on device")
         self.events.append(event)
 
+    @property
+    def counted(self) -> list[AuditEvent]:
+        """Those of some object's journal."""
+        return counted(self.events)
+
     def once(self) -> list[AuditEvent]:
         """What an auditor has who drops repetitions by id."""
         return once(self.events)
@@ -51,6 +56,11 @@ class FakeAuditor:
     async def close(self) -> None:
         pass
 
+    @property
+    def counted(self) -> list[AuditEvent]:
+        """Those of some object's journal."""
+        return counted(self.events)
+
     def once(self) -> list[AuditEvent]:
         """What an auditor has who drops repetitions by id."""
         return once(self.events)
@@ -59,3 +69,8 @@ class FakeAuditor:
 def once(events: list[AuditEvent]) -> list[AuditEvent]:
     """Events without those that came before under the same id."""
     return list({event.id: event for event in reversed(events)}.values())[::-1]
+
+
+def counted(events: list[AuditEvent]) -> list[AuditEvent]:
+    """Events without those that no journal has: of tags, and of deletions."""
+    return [event for event in events if event.sequence is not None]

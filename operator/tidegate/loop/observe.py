@@ -47,8 +47,6 @@ from tidegate.ports import Clock, Manifest
 
 #: Objects whose spec and records are kept decoded: those that something happens to.
 OBJECTS = 512
-#: How a record with a rollout reads. Within a text its quotes would be escaped.
-_ROLLOUT = '"rollout":'
 _ON_ROUTE = (
     f"the HTTPRoute's annotation {RECORD}",
     "run the version that wrote it, put it back, or delete the HTTPRoute (made anew with all traffic on stable)",
@@ -181,9 +179,8 @@ class Observer:
         return replace(now, seen=replace(now.seen, evidence=evidence))
 
     def rolling(self, key: str) -> bool:
-        """Whether the route's record has a rollout. Asked for every event, so it is looked for and not decoded."""
-        route = self._world.get(ROUTE_KIND, key)
-        return route is not None and _ROLLOUT in (route["metadata"].get("annotations") or {}).get(RECORD, "")
+        """Whether the route's record has a rollout."""
+        return self._world.rolling(key)
 
     def forget(self, key: str) -> None:
         """The object is gone."""

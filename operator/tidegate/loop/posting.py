@@ -93,10 +93,13 @@ class Posting:
 
     def leave(self, journal: Journal) -> None:
         """The object is being deleted, and its journal with it: what the receiver has not is kept here."""
-        if journal.ref.uid in self._behind:
-            for event in untold(journal, self._posted.get(journal.ref.uid, 0)):
+        uid = journal.ref.uid
+        if uid in self._behind:
+            later = [event for event in self._loose if event.ref.uid == uid]
+            self._loose = deque(event for event in self._loose if event.ref.uid != uid)
+            for event in (*untold(journal, self._posted.get(uid, 0)), *later):
                 self.add(event)
-            self._end(journal.ref.uid)
+            self._end(uid)
 
     async def run(self) -> None:
         """Post until cancelled. Whoever leads then knows from the objects what is left."""
@@ -115,18 +118,21 @@ class Posting:
 
     async def _round(self, receiver: AuditReceiver) -> float | None:
         """One turn for everybody who is behind; the seconds until the next one, None where nobody is any more."""
-        while self._loose and self._due(self._loose[0].ref.uid):
-            event = self._loose[0]
-            if not await self._delivered(receiver, event):
-                break
-            self._refused.pop(event.ref.uid, None)
-            if self._loose and self._loose[0] is event:  # it may have been dropped meanwhile
-                self._loose.popleft()
         for uid in list(self._behind):
             if self._due(uid):
                 await self._turn(receiver, uid)
+        while (event := next(filter(self._has_its_turn, self._loose), None)) is not None:
+            if not await self._delivered(receiver, event):
+                break
+            self._refused.pop(event.ref.uid, None)
+            if event in self._loose:  # it may have been dropped meanwhile
+                self._loose.remove(event)
         now, waiting = self._clock.monotonic(), [*self._behind, *(event.ref.uid for event in self._loose)]
         return min((max(0.0, self._refused.get(uid, now) - now) for uid in waiting), default=None)
+
+    def _has_its_turn(self, event: AuditEvent) -> bool:
+        """What is in no journal comes after all that is in its object's."""
+        return event.ref.uid not in self._behind and self._due(event.ref.uid)
 
     def _due(self, uid: str) -> bool:
         return self._refused.get(uid, 0.0) <= self._clock.monotonic()

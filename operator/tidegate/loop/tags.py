@@ -7,11 +7,13 @@ object whose tags are as they should be is a number in memory and no request.
 import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import structlog
 
+from tidegate.core.audit import Act, Actor, AuditEvent
 from tidegate.core.backoff import backoff
+from tidegate.core.labels import KIND
 from tidegate.core.observed import Memory
 from tidegate.core.plan import Plan
 from tidegate.core.pointers import PASSING
@@ -19,8 +21,9 @@ from tidegate.core.reasons import Reason
 from tidegate.core.record import Record
 from tidegate.core.registered import RegisteredModel
 from tidegate.core.tags import Note, notes, prefix, recollection
-from tidegate.core.values import ObjectRef, Unavailable, VersionId
+from tidegate.core.values import ObjectRef, Unavailable, VersionId, safe_hash
 from tidegate.errors import NotLeading
+from tidegate.loop.audit import Audit
 from tidegate.loop.fence import Fence
 from tidegate.loop.pause import pause
 from tidegate.loop.registries import Registries
@@ -46,11 +49,16 @@ _Source = tuple[str | None, str]
 
 @dataclass(slots=True, kw_only=True)
 class _Task:
-    """The tags of one object that are being brought about. `known`: what the registry is known to have by now."""
+    """The tags of one object that are being brought about.
 
+    `known`: what the registry is known to have by now. `begun`: writes that the audit trail was told of, by their ids.
+    """
+
+    ref: ObjectRef
     wanted: Tags
     due: float
     known: dict[VersionId, dict[str, str]] = field(default_factory=dict)
+    begun: set[str] = field(default_factory=set)
     failures: int = 0
     failed: str = ""
     done: bool = False
@@ -59,12 +67,15 @@ class _Task:
 class TagWriter:
     """The queue of tags. What is told of an object while its tags wait takes their place."""
 
-    def __init__(self, registries: Registries, *, cluster: str, fence: Fence, clock: Clock, metrics: Metrics) -> None:
+    def __init__(
+        self, registries: Registries, *, cluster: str, fence: Fence, clock: Clock, metrics: Metrics, audit: Audit
+    ) -> None:
         self._registries = registries
         self._cluster = cluster
         self._fence = fence
         self._clock = clock
         self._metrics = metrics
+        self._audit = audit
         self._tasks: dict[str, _Task] = {}
         self._settled: dict[str, int] = {}
         self._news = asyncio.Event()
@@ -83,7 +94,7 @@ class TagWriter:
         elif task is None and self._settled.get(ref.key) != digest:
             now, last = self._clock.now(), max((note.at for note in told.values()), default=0.0)
             if ref.key in self._settled or record.rollout is not None or now - last < RECENT:
-                self._tasks[ref.key] = _Task(wanted=wanted, due=self._clock.monotonic())
+                self._tasks[ref.key] = _Task(ref=ref, wanted=wanted, due=self._clock.monotonic())
                 self._news.set()
             self._settled[ref.key] = digest
 
@@ -157,6 +168,10 @@ class TagWriter:
             known = task.known[version] = dict(read.tags)
         if all(known.get(key) == value for key, value in tags.items() if not key.endswith(".at")):
             return None
+        act = self._act(task.ref, version, known, tags)
+        if act is not None and act.id not in task.begun and not self._audit.tell(replace(act, outcome="begun")):
+            return Unavailable(reason=Reason.NOT_POLLED_YET, message="the audit trail takes nothing now")
+        task.begun |= {act.id} if act is not None else set()
         for key, value in tags.items():
             if known.get(key) == value:
                 continue
@@ -168,7 +183,33 @@ class TagWriter:
             if failed is not None:
                 return failed
             known[key] = value
+        if act is not None:
+            self._audit.tell(replace(act, id=f"{act.id}/done", at=self._clock.now()))
         return None
+
+    def _act(
+        self, ref: ObjectRef, version: VersionId, known: Mapping[str, str], tags: Mapping[str, str]
+    ) -> AuditEvent | None:
+        """What an auditor is told of a write: that a version is something else now. Steps tell of weights."""
+        key = prefix(self._cluster, ref)
+        state, reason = f"{key}.state", f"{key}.reason"
+        if all(known.get(name) == tags[name] for name in (state, reason)):
+            return None
+        words, _, message = tags[reason].partition(": ")
+        return AuditEvent(
+            id=f"{ref.uid}/{version.model_created_ms}/{version.number}/tags/{safe_hash(repr(sorted(tags.items())))}",
+            at=self._clock.now(),
+            kind=KIND,
+            ref=ref,
+            act=Act.WRITTEN_BACK,
+            actor=Actor.TIDEGATE,
+            model=version.model,
+            version=version.number,
+            source=known.get(state, ""),
+            target=tags[state],
+            reason=words,
+            message=message or "tags",
+        )
 
 
 class Recollections:

@@ -14,7 +14,7 @@ from typing import Any
 from tidegate.adapters.gateway import Claims
 from tidegate.api.approval import approved_object
 from tidegate.core.autoscaling import scaled_deployment
-from tidegate.core.labels import APPROVAL_KIND, AUTOSCALER_KIND, KIND, OWNER, ROUTE_KIND
+from tidegate.core.labels import APPROVAL_KIND, AUTOSCALER_KIND, KIND, OWNER, RECORD, ROUTE_KIND
 from tidegate.loop.newest import Newest
 from tidegate.ports import Manifest
 
@@ -45,6 +45,8 @@ UNPACKED = 512
 BURIED = 4096
 #: zlib's fastest. Higher ones take twice the time for a quarter of the bytes.
 LEVEL = 1
+#: How a record with a rollout reads. Within a text its quotes would be escaped.
+_ROLLOUT = '"rollout":'
 _NO_HEADER = -15  # a raw stream with the largest window
 
 
@@ -80,6 +82,7 @@ class World:
             version=_version(meta),
             concerns=_concerns(slim),
             packed=self._pack(slim),
+            rolling=kind == ROUTE_KIND and _ROLLOUT in (slim["metadata"].get("annotations") or {}).get(RECORD, ""),
         )
         self._kept[kind][name] = kept
         self.changes += 1
@@ -127,6 +130,11 @@ class World:
     def names(self, kind: str) -> list[str]:
         """`namespace/name` of every object of a kind."""
         return list(self._kept[kind])
+
+    def rolling(self, key: str) -> bool:
+        """Whether the record on an object's route has a rollout: looked for and not decoded, as every event asks."""
+        route = self._kept[ROUTE_KIND].get(key)
+        return route is not None and route.rolling
 
     def bodies(self, kind: str, namespace: str | None = None) -> list[Manifest]:
         """Every object of a kind, by name; those of one namespace alone where that is given."""
@@ -195,7 +203,10 @@ class World:
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
 class Kept:
-    """One state of an object. `concerns` is the key of its `ModelDeployment`, `version` its resourceVersion."""
+    """One state of an object. `concerns` is the key of its `ModelDeployment`, `version` its resourceVersion.
+
+    `rolling`: it is a route whose record has a rollout.
+    """
 
     kind: str
     name: str
@@ -203,6 +214,7 @@ class Kept:
     version: int | None
     concerns: str | None
     packed: bytes
+    rolling: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from tests.fakes.audit import FakeTrail
+from tests.fakes.audit import FakeTrail, counted
 from tests.fakes.cluster import Crash, Fault, Phase, Write
 from tests.integration.loop.stage import FakeStage, Stage
 
@@ -48,19 +48,19 @@ async def story(stage: Stage) -> None:
 
 async def test_every_act_is_told_once_in_order_and_then_nothing_is_written(stage: Stage, trail: FakeTrail) -> None:
     await story(stage)
-    assert acts(trail.events) == ACTS
-    assert [event.sequence for event in trail.events] == list(range(1, len(ACTS) + 1))
-    assert len({event.id for event in trail.events}) == len(ACTS)
-    weights = [(event.source, event.target) for event in trail.events if event.version == "2"]
+    assert acts(trail.counted) == ACTS
+    assert [event.sequence for event in trail.counted] == list(range(1, len(ACTS) + 1))
+    assert len({event.id for event in trail.counted}) == len(ACTS)
+    weights = [(event.source, event.target) for event in trail.counted if event.version == "2"]
     assert weights == [("1", "2"), ("0%", "20%"), ("20%", "100%"), ("1", "2")]
-    last = trail.events[-1]
+    last = trail.counted[-1]
     assert (last.actor, last.reason, last.source, last.target) == ("tidegate", "GuardBreached", "20%", "0%")
     assert (await stage.look()).status["audited"] == len(ACTS)
     before = len(stage.writes)
     await stage.reborn()
     await asyncio.sleep(600)
     assert stage.writes[before:] == []
-    assert len(trail.events) == len(ACTS)
+    assert len(trail.counted) == len(ACTS)
 
 
 def dying(stage: FakeStage, verb: str, kind: str, when: Phase) -> Fault:
@@ -90,9 +90,9 @@ async def test_killed_once_after_every_act_the_trail_is_complete_and_in_order(
     stage.faults.append(dying(stage, verb, kind, when))
     await story(stage)
     assert stage.lives > len(ACTS) - 2
-    assert acts(trail.once()) == ACTS
-    assert [event.sequence for event in trail.once()] == list(range(1, len(ACTS) + 1))
-    assert verb == "apply" or len(trail.events) > len(ACTS), "nothing was told twice, so nobody died before its note"
+    assert acts(counted(trail.once())) == ACTS
+    assert [event.sequence for event in counted(trail.once())] == list(range(1, len(ACTS) + 1))
+    assert verb == "apply" or len(trail.counted) > len(ACTS), "nothing was told twice, so nobody died before its note"
 
 
 async def test_a_trail_that_takes_nothing_delays_nothing_and_is_told_everything_later(
@@ -104,7 +104,7 @@ async def test_a_trail_that_takes_nothing_delays_nothing_and_is_told_everything_
     assert "audited" not in (await stage.look()).status or (await stage.look()).status["audited"] == 0
     trail.full = False
     await asyncio.sleep(10)
-    assert acts(trail.events) == ACTS
+    assert acts(trail.counted) == ACTS
     assert (await stage.look()).status["audited"] == len(ACTS)
 
 
@@ -120,7 +120,7 @@ async def test_what_people_ask_for_is_told_before_what_came_of_it(stage: Stage, 
     await stage.annotate("retry", f"{second}/1")
     await stage.until(lambda look: look.rollout.get("attempt") == 2, "tried again")
     await asyncio.sleep(1)
-    told = [(event.act.value, event.actor, event.target) for event in trail.events if event.version == second]
+    told = [(event.act.value, event.actor, event.target) for event in trail.counted if event.version == second]
     assert told[2:] == [
         ("paused", "person", ""),
         ("resumed", "person", ""),
@@ -139,14 +139,14 @@ async def test_what_is_deleted_in_mid_rollout_has_an_end_also_where_the_trail_wa
     trail.full = True
     await stage.annotate("abort", f"{second}/1")
     await stage.until(lambda look: not look.weights.get(second), "reverted")
-    assert "reverted" not in [act for act, _ in acts(trail.events)]
+    assert "reverted" not in [act for act, _ in acts(trail.counted)]
     trail.full = False
     await stage.vanish()
     await asyncio.sleep(1)
-    assert acts(trail.events)[-1][0] == "withdrawn"
-    assert ("reverted", second) in acts(trail.events)
-    numbers = [event.sequence for event in trail.events]
+    assert acts(trail.counted)[-1][0] == "withdrawn"
+    assert ("reverted", second) in acts(trail.counted)
+    numbers = [event.sequence for event in trail.counted]
     assert numbers == list(range(1, len(numbers) + 1))
-    told = len(trail.events)
+    told = len(trail.counted)
     await asyncio.sleep(60)
-    assert len(trail.events) == told
+    assert len(trail.counted) == told

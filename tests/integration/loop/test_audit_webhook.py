@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from tests.fakes.audit import FakeAuditor, FakeTrail
+from tests.fakes.audit import FakeAuditor, FakeTrail, counted
 from tests.fakes.cluster import Crash, Fault, Phase, Write
 from tests.integration.loop.stage import NAME, FakeStage, Stage
 from tests.integration.loop.test_audit import ACTS, acts, story
@@ -28,15 +28,15 @@ async def test_every_act_is_posted_once_in_order_and_then_nothing_is_written(
     stage: Stage, auditor: FakeAuditor
 ) -> None:
     await story(stage)
-    assert acts(auditor.events) == ACTS
-    assert [event.sequence for event in auditor.events] == list(range(1, len(ACTS) + 1))
+    assert acts(auditor.counted) == ACTS
+    assert [event.sequence for event in auditor.counted] == list(range(1, len(ACTS) + 1))
     assert stage.trail is not None
-    assert [event.id for event in auditor.events] == [event.id for event in stage.trail.events]
+    assert [event.id for event in auditor.counted] == [event.id for event in stage.trail.counted]
     assert await posted(stage) == len(ACTS)
     before = len(stage.writes)
     await stage.reborn()
     await asyncio.sleep(600)
-    assert (stage.writes[before:], len(auditor.events)) == ([], len(ACTS))
+    assert (stage.writes[before:], len(auditor.counted)) == ([], len(ACTS))
 
 
 @pytest.mark.parametrize("mood", ["down", "refusing", "hanging"])
@@ -46,7 +46,7 @@ async def test_a_receiver_that_takes_nothing_delays_neither_rollouts_nor_lines_a
     auditor.mood = mood
     await story(stage)
     assert stage.trail is not None
-    assert (acts(stage.trail.events), auditor.events) == (ACTS, [])
+    assert (acts(stage.trail.counted), auditor.events) == (ACTS, [])
     assert (await posted(stage), (await stage.look()).status["audited"]) == (0, len(ACTS))
     assert auditor.tries < 60
     await stage.quiet()
@@ -56,7 +56,7 @@ async def test_a_receiver_that_takes_nothing_delays_neither_rollouts_nor_lines_a
     if mood == "hanging":
         stage.start()
     await asyncio.sleep(120)
-    assert acts(auditor.events) == ACTS
+    assert acts(auditor.counted) == ACTS
     assert await posted(stage) == len(ACTS)
 
 
@@ -65,7 +65,7 @@ def dying(stage: FakeStage, auditor: FakeAuditor, when: Phase) -> Fault:
     died: set[int] = set()
 
     def fault(write: Write, phase: Phase) -> None:
-        last = len(auditor.once())
+        last = len(counted(auditor.once()))
         if (write.verb, write.kind, phase) == ("status", KIND, when) and last and last not in died:
             died.add(last)
             raise Crash(f"{when} {write}")
@@ -82,9 +82,9 @@ async def test_killed_once_after_every_act_the_receiver_has_all_of_them_in_order
     await story(stage)
     await asyncio.sleep(60)
     assert stage.lives > 4
-    assert acts(auditor.once()) == ACTS
-    assert [event.sequence for event in auditor.once()] == list(range(1, len(ACTS) + 1))
-    assert when == "after" or len(auditor.events) > len(ACTS), "nothing came twice, so nobody died before its note"
+    assert acts(counted(auditor.once())) == ACTS
+    assert [event.sequence for event in counted(auditor.once())] == list(range(1, len(ACTS) + 1))
+    assert when == "after" or len(auditor.counted) > len(ACTS), "nothing came twice, so nobody died before its note"
 
 
 async def test_acts_that_fall_out_while_the_receiver_is_away_are_said_to_be_lost(
@@ -92,7 +92,7 @@ async def test_acts_that_fall_out_while_the_receiver_is_away_are_said_to_be_lost
 ) -> None:
     await stage.serve()
     await asyncio.sleep(60)
-    begun = [event.sequence for event in auditor.events]
+    begun = [event.sequence for event in auditor.counted]
     auditor.mood = "down"
     second = await stage.rolling(5)
     for _ in range(14):
@@ -104,7 +104,7 @@ async def test_acts_that_fall_out_while_the_receiver_is_away_are_said_to_be_lost
     await stage.reverted(second)
     auditor.mood = "up"
     await asyncio.sleep(120)
-    told = auditor.events[len(begun) :]
+    told = auditor.counted[len(begun) :]
     gap, *rest = told
     assert (gap.act.value, gap.outcome, int(gap.source)) == ("gap", "lost", len(begun) + 1)
     assert [event.sequence for event in rest] == list(range(int(gap.target) + 1, int(gap.target) + 25))
@@ -113,7 +113,7 @@ async def test_acts_that_fall_out_while_the_receiver_is_away_are_said_to_be_lost
     count = stage.operator.metrics.registry.get_sample_value("tidegate_audit_posts_total", {"result": "lost"})
     assert count == int(gap.target) - int(gap.source) + 1
     assert stage.trail is not None
-    assert [event.sequence for event in stage.trail.events] == list(range(1, (rest[-1].sequence or 0) + 1))
+    assert [event.sequence for event in stage.trail.counted] == list(range(1, (rest[-1].sequence or 0) + 1))
 
 
 async def test_what_an_object_did_last_is_posted_after_it_was_deleted(stage: Stage, auditor: FakeAuditor) -> None:
@@ -123,7 +123,7 @@ async def test_what_an_object_did_last_is_posted_after_it_was_deleted(stage: Sta
     await asyncio.sleep(60)
     auditor.mood = "up"
     await asyncio.sleep(60)
-    assert acts(auditor.events) == [*ACTS[:2], ("withdrawn", "1")]
+    assert acts(auditor.counted) == [*ACTS[:2], ("withdrawn", "1")]
 
 
 async def test_a_webhook_that_is_new_gets_what_the_object_still_knows_and_no_gap(
@@ -136,5 +136,21 @@ async def test_a_webhook_that_is_new_gets_what_the_object_still_knows_and_no_gap
     stage.auditor = auditor
     stage.start()
     await asyncio.sleep(60)
-    assert acts(auditor.events) == ACTS
-    assert {event.ref.name for event in auditor.events} == {NAME}
+    assert acts(auditor.counted) == ACTS
+    assert {event.ref.name for event in auditor.counted} == {NAME}
+
+
+async def test_what_is_in_no_journal_is_posted_after_what_its_objects_has(stage: Stage, auditor: FakeAuditor) -> None:
+    auditor.mood = "down"
+    await story(stage)
+    auditor.mood = "up"
+    await asyncio.sleep(120)
+    told = [event.sequence is not None for event in auditor.events]
+    assert told == [True] * len(ACTS) + [False] * (len(told) - len(ACTS))
+    assert stage.trail is not None
+    # Tags are told of twice: before they are written, and after.
+    words = [(event.version, event.source, event.target, event.outcome) for event in auditor.events[len(ACTS) :]]
+    assert words[:2] == [("1", "", "canary", "begun"), ("1", "", "canary", "done")]
+    assert words[-2:] == [("3", "canary", "rejected", "begun"), ("3", "canary", "rejected", "done")]
+    assert {event.act.value for event in auditor.events[len(ACTS) :]} == {"written-back"}
+    assert sorted(event.id for event in auditor.events) == sorted(event.id for event in stage.trail.events)

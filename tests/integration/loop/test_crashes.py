@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 from tests.fakes.cluster import Crash, Fault, Phase, Write, crash_at, refuse_kind
 from tests.fakes.models import FakeServer
-from tests.integration.loop.stage import MODEL, FakeStage, Stage
+from tests.integration.loop.stage import MODEL, NAME, FakeStage, Stage
 from tests.integration.loop.test_candidates import challenge, held, settled
 
 from tidegate.core.labels import REVISION, ROUTE_KIND
@@ -222,3 +222,28 @@ async def test_killed_while_a_revert_waits_for_the_api_server_the_next_life_writ
     look = await stage.reverted(second)
     assert look.weights == {first: 100}
     assert second in look.rejected
+
+
+async def test_who_begins_to_lead_looks_at_what_rolls_before_all_others(stage: Stage) -> None:
+    first = await stage.serve()
+    for name in ("alpha", "beta", "zeta"):
+        gateway = {"parentRefs": [{"name": "public"}], "hostnames": [f"{name}.test"]}
+        other = stage.manifest(model={"name": MODEL, "version": first}, traffic={"gateway": gateway})
+        await stage.hands.put({**other, "metadata": {**other["metadata"], "name": name}})
+    await asyncio.sleep(60)
+    await stage.rolling(5)
+    await stage.kill()
+    # Whatever order they are listed in.
+    for kind in ("ModelDeployment", "HTTPRoute"):
+        bodies = await stage.hands.all(kind)
+        for body in sorted(bodies, key=lambda body: body["metadata"]["name"] == NAME):
+            await stage.hands.edit(kind, body["metadata"]["name"], lambda _: None)
+    stage.start()
+    assert stage.operator is not None
+    taken: list[str] = []
+    done = stage.operator.queue.done
+    stage.operator.queue.done = lambda key: taken.append(key) or done(key)  # type: ignore[method-assign]
+    await asyncio.sleep(5)
+    order = list(dict.fromkeys(key.partition("/")[2] for key in taken))
+    assert order[0] == NAME
+    assert set(order) == {NAME, "alpha", "beta", "zeta"}

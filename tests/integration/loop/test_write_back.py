@@ -4,9 +4,11 @@ import asyncio
 import itertools
 
 import pytest
+from tests.fakes.audit import FakeTrail
 from tests.fakes.cluster import Crash, Phase
 from tests.integration.loop.stage import MODEL, FakeStage, Stage
 
+from tidegate.core.audit import Act
 from tidegate.core.reasons import Reason
 from tidegate.core.values import Unavailable
 
@@ -208,3 +210,30 @@ async def test_with_another_name_for_the_cluster_there_is_another_memory(stage: 
     await stage.serves(second)
     await says(stage, second, "stable", "100", "Promoted", prefix="tidegate.blue.ml.fraud")
     assert stage.books.raises(first) == []
+
+
+async def test_a_write_that_the_trail_can_not_be_told_of_waits_until_it_can(stage: Stage) -> None:
+    stage.trail = FakeTrail()
+    stage.trail.full = True
+    first = await stage.serve(stage.manifest(rollout=SHORT))
+    await asyncio.sleep(60)
+    assert stage.registry.tags(MODEL, first) == {}
+    stage.trail.full = False
+    await says(stage, first, "stable", "100", "Promoted")
+    told = [event for event in stage.trail.events if event.act is Act.WRITTEN_BACK]
+    assert [event.outcome for event in told] == ["begun", "done"]
+    assert len({event.id for event in told}) == 2
+    assert {(event.version, event.reason, event.actor) for event in told} == {(first, "Promoted", "tidegate")}
+
+
+async def test_a_registry_that_is_away_for_long_is_told_of_once_for_each_thing_it_is_to_hear(stage: Stage) -> None:
+    stage.trail = FakeTrail()
+    stage.registry.writer.before = lambda _: AWAY
+    first = await stage.serve(stage.manifest(rollout=SHORT))
+    await asyncio.sleep(600)
+    told = [event for event in stage.trail.events if event.act is Act.WRITTEN_BACK]
+    assert [(event.target, event.outcome) for event in told] == [("canary", "begun"), ("stable", "begun")]
+    stage.registry.writer.before = lambda _: None
+    await says(stage, first, "stable", "100", "Promoted")
+    told = [event for event in stage.trail.events if event.act is Act.WRITTEN_BACK]
+    assert [(event.target, event.outcome) for event in told[2:]] == [("stable", "done")]
