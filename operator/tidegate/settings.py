@@ -211,7 +211,8 @@ class RetrainSettings(BaseSettings):
     )
     token: SecretStr = Field(default=SecretStr(""), description="Bearer token sent with them.")
     after: Annotated[int, Field(ge=0, le=50)] = Field(
-        default=3, description="Versions rejected in a row after which the operator asks by itself; 0: never."
+        default=3,
+        description="Versions rejected in a row (or one, for drift) after which the operator asks by itself; 0: never.",
     )
     cool_down: Annotated[float, Field(ge=0, le=31_536_000)] = Field(
         default=86_400.0, description="Seconds after a request for a model in which the operator makes no other."

@@ -29,10 +29,12 @@ def test_real_models_are_served_replaced_kept_from_broken_ones_and_untouched_by_
 
 
 def from_small_stores(site: Site, folder: Path, alone: threading.Event) -> None:
-    """Good, corrupt and missing ones; and what all share is upgraded once nobody else minds."""
+    """Good, corrupt and missing ones, and one that says yes to all; what they share is upgraded once nobody minds."""
     bodies = site.register("tests.e2e.models", folder)
     rollout = {"weights": [50, 100], "hold": "1s"}
-    manifest = site.manifest(rollout=rollout, guards={"errorRate": {"max": "5%"}, "minRequests": 50})
+    drift = {"minPredictions": 500, "onDrift": "Revert"}
+    guards = {"errorRate": {"max": "5%"}, "minRequests": 50, "drift": drift}
+    manifest = site.manifest(rollout=rollout, guards=guards)
     manifest["spec"]["serving"] = {"replicas": 1, "runtime": "tidegate", "resources": SHARE}
     site.serve(manifest, version="1")
     with site.trail() as trail, site.traffic(rate=15, bodies=bodies, timeout=60) as traffic:
@@ -40,6 +42,10 @@ def from_small_stores(site: Site, folder: Path, alone: threading.Event) -> None:
         site.point("2")
         site.wait(lambda look: look.ready and look.version == "2", what="version 2 is promoted", seconds=120)
         assert trail.weights("2") == [50, 100]
+        site.point("5")
+        look = site.wait(lambda look: "5" in look.rejected, what="version 5 is rejected", seconds=120)
+        assert trail.weights("5") == [50, 0]
+        drifted = look.rejected["5"]
         site.point("3")
         corrupt = said(site, "3")
         site.point("4")
@@ -56,7 +62,9 @@ def from_small_stores(site: Site, folder: Path, alone: threading.Event) -> None:
     assert "LoadFailed: " in corrupt, corrupt
     assert "ArtifactMissing: " in missing, missing
     assert look.parked["4"]["reason"] == "ArtifactFailed"
-    assert look.rejected == {}
+    assert drifted["reason"] == "PredictionsDrifted"
+    assert drifted["message"].startswith("PSI "), drifted["message"]
+    assert look.rejected.keys() == {"5"}
     assert unclean(answers) == [], tally(answers)
     assert Counter(a.version for a in answers[-20:]) == {"2": 20}
 

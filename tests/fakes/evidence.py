@@ -6,12 +6,14 @@ from collections.abc import Mapping, Sequence
 
 from tidegate.core.latency import Durations
 from tidegate.core.plan import MetricsFormat, Runtime
-from tidegate.core.readings import Reading, Unreadable
+from tidegate.core.readings import Predictions, Reading, Unreadable
 from tidegate.ports import PodTarget
 
 #: Seconds; coarser than the runtime's own.
 EDGES = (0.001, 0.01, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 _CODES = ("2xx", "4xx", "5xx")
+#: What is predicted is told by these; the runtime's own are finer, and negative as well.
+PREDICTED = (0.0, 0.1, 0.2, 0.3, 0.4, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)
 
 
 class FakePod:
@@ -23,12 +25,17 @@ class FakePod:
         self.reads = 0
         self._finished: Counter[tuple[str, float]] = Counter()
         self._in_flight: list[float] = []
+        self._predicted: Counter[float] = Counter()
         self._process_started = 1_700_000_000.0
         self._moved = asyncio.Event()
 
     def serve(self, number: int, code: str = "2xx", seconds: float = 0.02) -> None:
         """So many requests came and were answered."""
         self._finished[code, seconds] += number
+
+    def predict(self, value: float, number: int = 1) -> None:
+        """So many answers had this number in them."""
+        self._predicted[value] += number
 
     def accept(self, number: int, age: float = 0.0) -> None:
         """So many requests came and are unanswered, for `age` seconds by now."""
@@ -44,7 +51,7 @@ class FakePod:
 
     def restart(self) -> None:
         """The process starts anew: counters at zero."""
-        self._finished, self._in_flight = Counter(), []
+        self._finished, self._in_flight, self._predicted = Counter(), [], Counter()
         self._process_started += 60.0
 
     def release(self) -> None:
@@ -74,6 +81,13 @@ class FakePod:
             durations=Durations(edges=EDGES, counts=counts),
             in_flight=tuple(sum(age <= edge for age in self._in_flight) for edge in (*EDGES, float("inf"))),
             process_started=self._process_started,
+            predictions=Predictions(
+                edges=PREDICTED,
+                counts=tuple(
+                    sum(number for value, number in self._predicted.items() if value <= edge)
+                    for edge in (*PREDICTED, float("inf"))
+                ),
+            ),
         )
 
     def _within(self, code: str, edge: float) -> int:

@@ -21,6 +21,7 @@ VERDICTS = (
     "suspected",
     "held",
     "undecided",
+    "drifted",
     "observed",
 )
 WAITS = (0.1, 0.4, 3.0, 20.0, 61.0, 700.0, 4000.0)
@@ -203,6 +204,7 @@ EVENTS: dict[str, Callable[[PeopledWorld, Random], None]] = {
     "resolved": lambda w, _: w.resolve(),
     "dismissed": lambda w, _: w.dismiss(),
     "nodes full": _toggle("full", on=True, off=False),
+    "drift reverts": lambda w, _: w.drift_edited(),
     "paused for a while": _pause_for_a_while,
     "bad in bad times": _bad_in_bad_times,
     "promoted without nodes": _promoted_without_nodes,

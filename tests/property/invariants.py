@@ -27,6 +27,7 @@ LULLS = (1.0, 100.0, 10_000.0, 1_000_000.0)
 REJECTING = {
     Reason.ALERT_FIRING,
     Reason.GUARD_BREACHED,
+    Reason.PREDICTIONS_DRIFTED,
     Reason.CRASHED,
     Reason.ABORTED,
     Reason.APPROVAL_REFUSED,
@@ -116,7 +117,7 @@ def _held_and_proven(c: Case, rollout: Rollout) -> Iterator[str]:
         yield "went on without evidence"
     elif not (said.fresh and said.healthy and said.weight == rollout.weight and said.canary == rollout.canary.name):
         yield f"went on with evidence that does not speak for it: {said}"
-    elif said.suspected or said.held or said.breach or said.missing:
+    elif said.suspected or said.held or said.breach or said.missing or said.drifted:
         yield "went on in spite of a suspicion"
 
 
@@ -154,7 +155,7 @@ def causes(c: Case) -> set[str]:
     at_gates = not (c.ledger.had_weight or c.direct(rollout))
     if at_gates and (shut(c.plan, c.seen, rollout.canary.version, c.before.stable) or failed(c.seen, rollout)):
         found.add("rejects")
-    if breached or revoked or c.asked("abort") or (c.ledger.had_weight and more):
+    if breached or revoked or c.asked("abort") or (c.ledger.had_weight and more) or _drifted(c, rollout):
         found.add("rejects")
     if said is Reason.UNREACHABLE:
         found.add("rejects" if work(rollout.canary) in c.ledger.silent else "parks")
@@ -168,6 +169,16 @@ def causes(c: Case) -> set[str]:
     if rollout.canary_since is None and spent >= c.plan.progress_deadline and unready:
         found.add("parks")
     return found
+
+
+def _drifted(c: Case, rollout: Rollout) -> bool:
+    """Whether the step is over in which it predicted something else than stable, and that is to be reverted."""
+    said, guard = c.seen.evidence, c.plan.drift
+    if guard is None or not guard.reverts or rollout.unheld or not isinstance(said, Judgement) or not said.drifted:
+        return False
+    same = (said.canary, said.attempt, said.weight) == (rollout.canary.name, rollout.attempt, rollout.weight)
+    over = [step.hold for step in c.plan.steps if step.weight <= rollout.weight] or [c.plan.steps[0].hold]
+    return same and rollout.weight > 0 and rollout.hold is not None and rollout.hold.elapsed(c.seen.now) >= over[-1]
 
 
 def _said_against(c: Case) -> Reason | None:

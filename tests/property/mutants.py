@@ -331,6 +331,7 @@ MUTANTS: dict[str, Decide] = {
     "ignores silence": _without_cause(causes.unreachable),
     "never rejects for silence": _judged(rejects=False, only=Reason.UNREACHABLE),
     "rejects for the first silence": _judged(rejects=True, only=Reason.UNREACHABLE),
+    "ignores drift": _without_cause(causes.drifted),
     "takes a crash for lost endpoints": _without_cause(causes.crashed),
     "ignores lost endpoints": _without_cause(causes.endpoints_lost),
     "ignores abort": _without_cause(causes.aborted),

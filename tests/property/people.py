@@ -60,6 +60,12 @@ class PeopledWorld(World):
     def steps_edited(self) -> None:
         self.plan = replace(self.plan, steps=SHORT if self.plan.steps == LONG else LONG)
 
+    def drift_edited(self) -> None:
+        """What drifts is held, or reverted."""
+        drift = self.plan.drift
+        if drift is not None:
+            self.plan = replace(self.plan, drift=replace(drift, reverts=not drift.reverts))
+
     def approval_asked(self, *, revert: bool) -> None:
         self.plan = replace(self.plan, steps=ASKING if self.plan.steps != ASKING else LONG, revoke_reverts=revert)
 

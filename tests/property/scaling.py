@@ -30,6 +30,7 @@ class ScaledWorld(PeopledWorld):
         self.sizes: dict[str, int] = {}
         self.had = 0
         self.ended: float | None = None
+        self.filed = 0.0
         self._random = Random(seed)
 
     def observed(self) -> Observed:
@@ -91,7 +92,7 @@ class ScaledWorld(PeopledWorld):
             self.ended = None
         if before.rollout is not None and record.rollout is None:
             # As the record has it: where the route was denied for a while, it is written later than it ended.
-            self.ended = record.history[-1].ended if record.history else self.now
+            self.ended, self.filed = record.history[-1].ended if record.history else self.now, self.now
 
     def _wrong(self, decision: Decision) -> str | None:
         """What is wrong with the sizes that a decision asks for."""
@@ -114,7 +115,7 @@ class ScaledWorld(PeopledWorld):
             return None
         # A version that failed its gates since is in the history, too, and puts the release off.
         since = self.now - self.ended
-        last = self.now - max(self.ended, *(past.ended for past in before.history))
+        last = self.now - max(self.filed, *(past.ended for past in before.history))
         least, over = self._least(after, after.stable), last >= MEMORY
         if least < self.had and since < MEMORY:
             return f"stable may shrink to {least} of {self.had} {since}s after a rollout"

@@ -10,7 +10,7 @@ from tests.property.people import PeopledWorld
 pytestmark = pytest.mark.long
 
 #: Walks that a mutant may survive at most.
-WALKS = 60
+WALKS = 120
 LENGTH = 12
 
 

@@ -21,6 +21,7 @@ from tidegate.core.guards import Mode
 from tidegate.core.manifests import diversion_for, replicas_of
 from tidegate.core.observed import Alerts, Exit, Judgement, Observed, Obstacle, RevisionFacts, RouteFacts
 from tidegate.core.plan import Plan, Step
+from tidegate.core.predictions import DriftGuard
 from tidegate.core.reasons import Reason
 from tidegate.core.record import Alert, Approval, Record, Verdict
 from tidegate.core.values import Revision, Unavailable
@@ -42,7 +43,14 @@ class World:
     def __init__(self, machine: Decide = decide) -> None:
         self.machine = machine
         self.now = make.NOW
-        self.plan = make.plan(steps=LONG, deadline=7200.0, progress_deadline=600.0, rollback_window=3000.0, gates=GATES)
+        self.plan = make.plan(
+            steps=LONG,
+            deadline=7200.0,
+            progress_deadline=600.0,
+            rollback_window=3000.0,
+            gates=GATES,
+            drift=DriftGuard(most=0.25, needed=1000, reverts=True),
+        )
         self.wanted = 1
         self.newest = 1
         self.registry_down = False
@@ -87,6 +95,7 @@ class World:
             "partial": {"missing": "contour: no answer of Prometheus"},
             "elsewhere": {"weight": rollout.weight - 1},
             "suspected": {"suspected": True},
+            "drifted": {"drifted": "PSI 0.4 of 1200 predictions against stable's 9000 over the limit of 0.25"},
             "held": {"held": "stable is over the limit itself"},
             "observed": {
                 "healthy": True,

@@ -16,13 +16,14 @@ from tidegate.adapters.exposition import (
 )
 from tidegate.core.latency import Durations
 from tidegate.core.plan import MetricsFormat, Runtime
-from tidegate.core.readings import Reading
+from tidegate.core.readings import Predictions, Reading
 
 _PROCESS_STARTED = "process_start_time_seconds"
 
 _STARTED = "tidegate_runtime_requests_started_total"
 _DURATION = "tidegate_runtime_request_duration_seconds_bucket"
 _AGE = "tidegate_runtime_requests_in_flight_age_seconds_bucket"
+_PREDICTION = "tidegate_runtime_prediction_bucket"
 
 _MLSERVER_REQUESTS = "rest_server_requests_total"
 _MLSERVER_DURATION = "rest_server_request_duration_seconds_bucket"
@@ -60,7 +61,7 @@ def read_page(text: str, runtime: Runtime, metrics: MetricsFormat | None) -> Rea
 
 
 def _tidegate(text: str) -> Reading:
-    found = samples(text, {_STARTED, _DURATION, _AGE, _PROCESS_STARTED})
+    found = samples(text, {_STARTED, _DURATION, _AGE, _PREDICTION, _PROCESS_STARTED})
     known = durations(_DURATION, ladders(_DURATION, found.get(_DURATION, []), "code"))
     if known is None or not known.labelled:
         raise Malformed(f"{_DURATION} is missing: this is no tidegate runtime")
@@ -73,7 +74,15 @@ def _tidegate(text: str) -> Reading:
         durations=known,
         in_flight=tuple(ages.values()),
         process_started=_process_started(found),
+        predictions=_predictions(found.get(_PREDICTION, [])),
     )
+
+
+def _predictions(series: Samples) -> Predictions | None:
+    if not series:
+        return None
+    ladder = rungs(_PREDICTION, ladders(_PREDICTION, series, None)[""])
+    return Predictions(edges=tuple(ladder)[:-1], counts=tuple(ladder.values()))
 
 
 def _mlserver(text: str) -> Reading:

@@ -1,12 +1,13 @@
 """What must keep holding while a new version gets traffic."""
 
 import re
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from tidegate.api.rules import Rule, Unique, Wire
 from tidegate.api.scalars import Duration, Label, Mode, Number, Percentage, Percentile, Promql, Ratio, between
+from tidegate.core.predictions import FEWEST
 
 
 class ErrorRate(Wire):
@@ -56,6 +57,32 @@ class Latency(Wire):
     """How many times stable's it may be at the most, such as "1.2"."""
     mode: Mode | None = None
     """Overrides the mode of all guards."""
+
+
+class Drift(Wire):
+    """Whether the new version's numeric predictions are distributed as stable's of the same time.
+
+    Judged when a step's hold is over, on what was predicted since the step began. At 100% there is nothing to compare
+    with.
+    """
+
+    max_psi: Annotated[
+        Number,
+        Rule(
+            cel="double(self) > 0.0 && double(self) <= 10.0",
+            holds=lambda value: 0 < float(value) <= 10,  # noqa: PLR2004
+            message="must be above 0 and at most 10: 0.1 is little, 0.25 a shift",
+        ),
+    ] = "0.25"
+    """The most that the population stability index (PSI) of the two may be. Commonly below 0.1 is stable, above 0.25 a
+    shift."""
+    min_predictions: Annotated[int, Field(ge=FEWEST, le=100_000_000)] = 1000
+    """Predictions that either version must have made at a step before it is judged; nothing is raised before."""
+    on_drift: Literal["Hold", "Revert"] = "Hold"
+    """Hold: the weight stays where it is until somebody promotes or aborts the version. Revert: everything goes back,
+    and the version is rejected."""
+    mode: Mode | None = None
+    """Overrides the mode of all guards. With Observe the finding is shown and holds nothing."""
 
 
 _LABEL = r"^[a-zA-Z_][a-zA-Z0-9_]*$"
@@ -136,6 +163,8 @@ class Guards(Wire):
     """Percentiles of the answer times."""
     queries: Annotated[list[Query], Field(max_length=8), Unique(key="name")] | None = None
     """Numbers of your own, asked of the operator's Prometheus."""
+    drift: Drift | None = None
+    """Whether it predicts what stable predicts."""
     alerts: Alerts | None = None
     """Which alerts take the new version off traffic."""
     min_requests: int | None = Field(default=None, ge=1, le=100_000_000)

@@ -30,6 +30,7 @@ from tidegate.core.plan import (
     Serving,
     Step,
 )
+from tidegate.core.predictions import DriftGuard
 from tidegate.core.promql import PRESETS
 from tidegate.core.queries import QueryGuard
 from tidegate.core.signatures import SignaturePolicy
@@ -83,6 +84,7 @@ def _plan(metadata: Metadata, spec: Spec) -> Plan:
         sources=_sources(spec),
         queries=tuple(_query(query, spec.guards) for query in spec.guards.queries or ()),
         alerts=_alerts(spec.guards),
+        drift=_drift(spec.guards),
         revoke_reverts=spec.rollout.on_revoke == "Revert",
         gates=_gates(spec.gates, Runtime(spec.serving.runtime)),
         paused=spec.paused,
@@ -279,6 +281,18 @@ def _latency(guard: wire_guards.Latency, asked: wire_guards.Guards) -> Iterator[
 def _alerts(asked: wire_guards.Guards) -> AlertGuard:
     named = asked.alerts or wire_guards.Alerts()
     return AlertGuard(match=named.match_labels, mode=Mode(named.mode or asked.mode))
+
+
+def _drift(asked: wire_guards.Guards) -> DriftGuard | None:
+    named = asked.drift
+    if named is None:
+        return None
+    return DriftGuard(
+        most=float(named.max_psi),
+        needed=named.min_predictions,
+        reverts=named.on_drift == "Revert",
+        mode=Mode(named.mode or asked.mode),
+    )
 
 
 def _guard(asked: wire_guards.Guards, mode: str | None, **fields: Any) -> Guard:

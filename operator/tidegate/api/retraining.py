@@ -32,7 +32,7 @@ class RetrainingSpec(Wire):
     model_deployment: DeploymentName | None = None
     """The ModelDeployment of this namespace that it was tried in."""
     cause: Annotated[Cause, Field(strict=False)] = Cause.REQUESTED
-    """Why: Requested by a person, or RepeatedRejection, where the operator asks."""
+    """Why: Requested by a person; RepeatedRejection or Drift (of predictions), where the operator asks."""
     comment: Comment | None = None
     """Why, for people, and for whoever trains."""
 
@@ -88,22 +88,26 @@ def rejected_of(body: Mapping[str, Any]) -> tuple[Rejected, ...]:
             found.clear()
         elif (past["version"], past["attempt"]) in known:
             at = datetime.fromisoformat(past["ended"]).timestamp()
-            entry = Rejected(version=past["version"], attempt=past["attempt"], message=past["message"], at=at)
-            found.append(entry)
+            drifted = past["reason"] == Reason.PREDICTIONS_DRIFTED
+            found.append(
+                Rejected(
+                    version=past["version"], attempt=past["attempt"], message=past["message"], at=at, drifted=drifted
+                )
+            )
     return tuple(found)
 
 
 def request_for(body: Mapping[str, Any], requester: str, rejected: Sequence[Rejected]) -> dict[str, Any]:
     """The spec of the request that the operator makes for a `ModelDeployment`'s model after these rejections."""
     last, versions = rejected[-1], len({entry.version for entry in rejected})
-    comment = f"{versions} versions were rejected in a row, the last: {last.message}"
+    many = f"{versions} versions were rejected in a row, the last: " if versions > 1 else "the version was rejected: "
     spec = {
         "requestedBy": requester,
         "model": body["spec"]["model"]["name"],
         "version": last.version,
         "modelDeployment": body["metadata"]["name"],
-        "cause": Cause.REPEATED_REJECTION.value,
-        "comment": comment[:1024],
+        "cause": (Cause.DRIFT if last.drifted else Cause.REPEATED_REJECTION).value,
+        "comment": f"{many}{last.message}"[:1024],
     }
     RetrainingSpec.model_validate(spec)
     return spec

@@ -245,10 +245,22 @@ def _shown(runtime: Runtime, top: float) -> Rule:
     )
 
 
+#: The runtimes whose pods count what they predict.
+_COUNTING = [runtime.value for runtime, page in PAGES.items() if page.predictions]
+
+
 class Spec(Wire):
     """What is asked for."""
 
     rules = (
+        Rule(
+            cel=f"!has(self.guards.drift) || (self.evidence.pods && self.serving.runtime in {_COUNTING})",
+            holds=lambda spec: spec.guards.drift is None or (spec.evidence.pods and spec.serving.runtime in _COUNTING),
+            message="nothing feeds this guard: the metrics pages of pods of runtime "
+            f"{', '.join(_COUNTING)} alone count predictions; leave drift out, or ask for what you have in "
+            "spec.guards.queries",
+            field="guards.drift",
+        ),
         _fed(
             Kind.ERROR_RATE,
             "has(self.guards.errorRate)",

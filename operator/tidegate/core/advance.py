@@ -5,6 +5,7 @@ from dataclasses import replace
 from tidegate.core import approvals, waits
 from tidegate.core.alerts import PATIENCE, describe
 from tidegate.core.begin import finished
+from tidegate.core.causes import drift
 from tidegate.core.decision import Decision, Situation
 from tidegate.core.observed import Judgement
 from tidegate.core.pointers import promoting
@@ -66,6 +67,15 @@ def held(s: Situation) -> Decision | None:
     if left <= 0:
         return None
     return s.stay(Reason.HOLDING, f"{rollout.weight}% is held for {hold:g}s", requeue=left)
+
+
+def alike(s: Situation) -> Decision | None:
+    """What the canary predicts is no longer what stable predicts: a person has to say whether that is meant."""
+    found = drift(s, _rollout(s))
+    if found is None:
+        return None
+    advice = "promote or abort it, or change spec.guards.drift"
+    return s.stay(Reason.PREDICTIONS_DRIFTED, f"held at {_rollout(s).weight}%: {found}; {advice}")
 
 
 def _missing(rollout: Rollout, judged: Judgement | Unavailable) -> str | None:

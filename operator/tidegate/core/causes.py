@@ -46,6 +46,27 @@ def breached(s: Situation, rollout: Rollout) -> Verdict | None:
     return Verdict(reason=found.reason, message=found.message, rejects=True, at=s.now)
 
 
+def drifted(s: Situation, rollout: Rollout) -> Verdict | None:
+    """At the end of a hold the canary's predictions are no longer stable's, and the object asks for a revert then."""
+    found = drift(s, rollout)
+    if found is None or s.plan.drift is None or not s.plan.drift.reverts:
+        return None
+    return Verdict(reason=Reason.PREDICTIONS_DRIFTED, message=found, rejects=True, at=s.now)
+
+
+def drift(s: Situation, rollout: Rollout) -> str | None:
+    """How the canary's predictions differ from stable's, once the hold of the step that they were made in is over.
+
+    One that a person promotes, or that served before, has no hold and is not asked.
+    """
+    judged = s.seen.evidence
+    if rollout.unheld or rollout.weight == 0 or rollout.hold is None or not isinstance(judged, Judgement):
+        return None
+    same = (judged.canary, judged.attempt, judged.weight) == (rollout.canary.name, rollout.attempt, rollout.weight)
+    over = rollout.hold.elapsed(s.now) >= s.plan.step_at(rollout.weight).hold
+    return judged.drifted if same and over else None
+
+
 def unreachable(s: Situation, rollout: Rollout) -> Verdict | None:
     """The canary is given traffic and never counts any: it hangs, or nothing gets there.
 
@@ -156,6 +177,7 @@ CAUSES: tuple[Cause, ...] = (
     alerted,
     breached,
     crashed,
+    drifted,
     refused,
     aborted,
     revoked,
@@ -197,7 +219,16 @@ def time_left(s: Situation, record: Record) -> list[float]:
     spent = rollout.deadline.elapsed(s.now)
     ahead = [s.plan.deadline] if record.stable is not None else []
     ahead += [s.plan.progress_deadline] if rollout.canary_since is None else []
-    return [deadline - spent for deadline in ahead if deadline > spent]
+    return [*_hold_left(s, rollout), *(deadline - spent for deadline in ahead if deadline > spent)]
+
+
+def _hold_left(s: Situation, rollout: Rollout) -> list[float]:
+    """Until `drifted` may speak, whatever else the rollout waits for."""
+    asked = s.plan.drift is not None and s.plan.drift.reverts
+    if not asked or rollout.unheld or rollout.weight == 0 or rollout.hold is None or rollout.hold.since is None:
+        return []
+    left = s.plan.step_at(rollout.weight).hold - rollout.hold.elapsed(s.now)
+    return [left] if left > 0 else []
 
 
 def _first(s: Situation, rollout: Rollout, causes: tuple[Cause, ...]) -> Verdict | None:

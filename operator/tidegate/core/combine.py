@@ -31,4 +31,5 @@ def combined(parts: Sequence[Judgement | Unavailable]) -> Judgement | Unavailabl
         suspected=any(part.suspected for part in told),
         held=next((part.held for part in told if part.held is not None), None),
         missing="; ".join(missing) or None,
+        drifted=next((part.drifted for part in told if part.drifted is not None), None),
     )

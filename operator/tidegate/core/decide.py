@@ -9,7 +9,18 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from tidegate.core import waits
-from tidegate.core.advance import advance, approved, confirm, enough_pods, held, in_favour, promote, settled, unalerted
+from tidegate.core.advance import (
+    advance,
+    alike,
+    approved,
+    confirm,
+    enough_pods,
+    held,
+    in_favour,
+    promote,
+    settled,
+    unalerted,
+)
 from tidegate.core.alerts import informed, lapses, noted
 from tidegate.core.approvals import answered
 from tidegate.core.autoscaling import kept_full, released
@@ -150,6 +161,7 @@ RULES: tuple[Rule, ...] = (
     untried,
     confirm,
     held,
+    alike,
     in_favour,
     unalerted,
     enough_pods,

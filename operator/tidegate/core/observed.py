@@ -83,7 +83,8 @@ class Judgement:
 
     `fresh` is false where no look came in lately (the judge's process goes on, but nothing may be raised on it).
     `healthy`: every enforced guard is `HEALTHY` at the present weight. `breach` names what reverts. `held` explains
-    an absolute breach that stable shares. `missing` says which source can't tell while others can.
+    an absolute breach that stable shares. `missing` says which source can't tell while others can. `drifted`: what is
+    predicted is no longer what stable predicts, which counts at the end of a step's hold.
     """
 
     canary: str
@@ -96,6 +97,7 @@ class Judgement:
     suspected: bool = False
     held: str | None = None
     missing: str | None = None
+    drifted: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

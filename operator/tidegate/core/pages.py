@@ -13,14 +13,18 @@ from tidegate.core.plan import Runtime
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Page:
-    """The guards that a page can feed, and the last edge (seconds) of its histogram where nobody can change that."""
+    """The guards that a page can feed, and the last edge (seconds) of its histogram where nobody can change that.
+
+    `predictions`: it has a histogram of what was predicted.
+    """
 
     feeds: frozenset[Kind] = frozenset({Kind.ERROR_RATE, Kind.CLIENT_ERRORS, Kind.LATENCY})
     top: float = math.inf
+    predictions: bool = False
 
 
 PAGES: Mapping[Runtime, Page] = {
-    Runtime.TIDEGATE: Page(top=600.0),
+    Runtime.TIDEGATE: Page(top=600.0, predictions=True),
     Runtime.MLSERVER: Page(top=10.0),
     # Durations of predictions, and nothing of how they ended.
     Runtime.KSERVE: Page(feeds=frozenset({Kind.LATENCY}), top=10.0),

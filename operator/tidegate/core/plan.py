@@ -7,6 +7,7 @@ from typing import Any
 
 from tidegate.core.gates import NO_GATES, Gates
 from tidegate.core.guards import Guard, Mode
+from tidegate.core.predictions import DriftGuard
 from tidegate.core.queries import QueryGuard
 from tidegate.core.values import ObjectRef
 
@@ -158,6 +159,7 @@ class Plan:
     sources: tuple[str, ...] = ("pods",)
     queries: tuple[QueryGuard, ...] = ()
     alerts: AlertGuard = AlertGuard()
+    drift: DriftGuard | None = None
     candidate: Candidate | None = None
     write_back: bool = True
     revoke_reverts: bool = False

@@ -4,12 +4,20 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tidegate.core.guards import Guard, Kind
-from tidegate.core.latency import Durations, snap
+from tidegate.core.latency import Durations, Ladder, snap
 from tidegate.core.sequential import Count
 
 #: What is cumulative of one metric in one pod: decided, bad by their code, bad by their duration.
 Tally = tuple[int, int, int]
 NOTHING: Tally = (0, 0, 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Predictions:
+    """What a process predicted since it started: `counts[i]` numbers of at most `edges[i]`, in the last entry all."""
+
+    edges: tuple[float, ...]
+    counts: Ladder
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,7 +27,7 @@ class Reading:
     `finished` counts by status code ("503") or code class ("5xx"). `started` is None if the source cannot tell.
     `in_flight[i]` is the number of unanswered requests at most `durations.edges[i]` seconds old, the last, extra entry
     all of them; None if the source cannot tell their age. `process_started` is seconds since the epoch by the pod's
-    clock, used only to notice that it changed.
+    clock, used only to notice that it changed. `predictions` is None where the server does not count them.
     """
 
     finished: Mapping[str, int]
@@ -27,6 +35,7 @@ class Reading:
     durations: Durations | None = None
     in_flight: tuple[int, ...] | None = None
     process_started: float | None = None
+    predictions: Predictions | None = None
 
     @property
     def answered(self) -> int:

@@ -39,6 +39,7 @@ class Reason(StrEnum):
     # reverts that reject
     ALERT_FIRING = "AlertFiring"
     GUARD_BREACHED = "GuardBreached"
+    PREDICTIONS_DRIFTED = "PredictionsDrifted"
     CRASHED = "Crashed"
     UNREACHABLE = "Unreachable"
     GATE_FAILED = "GateFailed"
@@ -156,6 +157,9 @@ MEANING: Mapping[Reason, str] = {
     "itself. Mend the model and register a new version, or set the annotation `tidegate.dev/retry`.",
     Reason.GUARD_BREACHED: "A guard's limit was exceeded. Rejected: not tried again by itself. Mend the model and "
     "register a new version, or set the annotation `tidegate.dev/retry`.",
+    Reason.PREDICTIONS_DRIFTED: "At the end of a hold the canary's predictions were not distributed as stable's "
+    "(`spec.guards.drift`). Held until somebody promotes or aborts it; with `onDrift: Revert` everything goes back and "
+    "the version is rejected.",
     Reason.CRASHED: "A container of the canary exited or restarted while it had traffic. Rejected.",
     Reason.UNREACHABLE: "The canary was given traffic but counted no requests, or none of its pods could be read while "
     "stable's could. Parked, as a router that starts anew may send it none; rejected if the next attempt ends so, too.",

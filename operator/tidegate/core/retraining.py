@@ -12,6 +12,7 @@ class Cause(StrEnum):
 
     REQUESTED = "Requested"
     REPEATED_REJECTION = "RepeatedRejection"
+    DRIFT = "Drift"
 
 
 class Handing(StrEnum):
@@ -44,12 +45,13 @@ class Order:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rejected:
-    """A version that was rejected, which attempt it was, why and when."""
+    """A version that was rejected, which attempt it was, why and when. `drifted`: for what it predicts."""
 
     version: str
     attempt: int
     message: str
     at: float
+    drifted: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +64,10 @@ class Earlier:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
-    """After how many versions rejected in a row the operator asks (0: never), and how long (seconds) it then rests."""
+    """After how many versions rejected in a row the operator asks (0: never), and how long (seconds) it then rests.
+
+    One that is rejected because its predictions drifted is enough.
+    """
 
     rejections: int
     cool_down: float
@@ -74,7 +79,9 @@ def due(rejected: Sequence[Rejected], earlier: Sequence[Earlier], terms: Terms, 
     Never while a request for the model is on its way, within the cool-down after one, or for what one was made for.
     """
     versions = {entry.version for entry in rejected}
-    if terms.rejections == 0 or len(versions) < terms.rejections or any(one.open for one in earlier):
+    if not rejected or terms.rejections == 0 or any(one.open for one in earlier):
+        return None
+    if len(versions) < terms.rejections and not rejected[-1].drifted:
         return None
     last = max((one.at for one in earlier), default=None)
     newest = rejected[-1]

@@ -92,6 +92,7 @@ class Follower:
             name=plan.ref.name,
             sources=plan.sources,
             queries=plan.queries,
+            drift=plan.drift,
             since=rollout.canary_since,
         )
         self._evidence.ensure(key, spec)

@@ -12,6 +12,7 @@ from tidegate.core.guards import Finding, Guard, Verdict
 from tidegate.core.judge import JudgeState, Ruling, judge, restart_step
 from tidegate.core.observed import Judgement, Obstacle
 from tidegate.core.plan import Runtime
+from tidegate.core.predictions import DriftGuard, DriftState
 from tidegate.core.promql import PRESETS
 from tidegate.core.queries import QueryGuard
 from tidegate.core.readings import EvidenceConfig, Reading, Readings, Unreadable
@@ -59,6 +60,7 @@ class Spec:
     name: str = ""
     sources: tuple[str, ...] = (PODS,)
     queries: tuple[QueryGuard, ...] = ()
+    drift: DriftGuard | None = None
     since: float | None = None
     tried: bool = False
 
@@ -159,9 +161,10 @@ class Reads(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Said:
-    """A ruling, what was confirmed when it was made, and its monotonic time."""
+    """A ruling and what predictions say, if they are asked for; what was confirmed then, and the monotonic time."""
 
     ruling: Ruling
+    drift: Finding | None
     weight: int
     at: float
 
@@ -178,6 +181,7 @@ class SourceWatch:
     step: int = 0
     seen: EvidenceState = field(default_factory=EvidenceState)
     judged: JudgeState = field(default_factory=JudgeState)
+    predicted: DriftState = field(default_factory=DriftState)
     said: _Said | None = None
     breach: _Said | None = None
     missing: str | None = "no look at the pods yet"
@@ -209,6 +213,7 @@ class SourceWatch:
     def restart_step(self) -> None:
         """Forget what speaks in favour."""
         self.judged = restart_step(self.judged)
+        self.predicted = self.predicted.restarted()
         self.said = None
 
     def _share(self) -> None:
@@ -230,11 +235,17 @@ class SourceWatch:
         self.judged = ruling.state
         if self.missing is not None:
             return False
-        self.said = _Said(ruling=ruling, weight=self.step, at=readings.at)
+        self.said = _Said(ruling=ruling, drift=self._drift(readings), weight=self.step, at=readings.at)
         if ruling.verdict is not Verdict.BREACH or self.breach is not None:
             return False
         self.breach = self.said
         return True
+
+    def _drift(self, readings: Readings) -> Finding | None:
+        if self.spec.drift is None or self.source != PODS:
+            return None
+        self.predicted = self.predicted.after(readings)
+        return self.predicted.finding(self.spec.drift, at_full=self.step == _FULL)
 
     def fail(self, message: str) -> None:
         """A look that came to nothing."""
@@ -244,6 +255,7 @@ class SourceWatch:
         """Judge from nothing, as after a take-over with nothing saved."""
         self.seen = EvidenceState(untouched=self.spec.tried)
         self.judged = JudgeState(restarts=max(1, self.spec.takeovers))
+        self.predicted = DriftState()
         self.said = None
         self._share()
 
@@ -257,18 +269,21 @@ class SourceWatch:
         if said is None or (self.missing is not None and self.breach is None):
             message = self.missing or f"no look at {self._what} in this step yet"
             return Unavailable(reason=Reason.EVIDENCE_MISSING, message=message)
-        ruling = said.ruling
+        ruling, drift = said.ruling, said.drift
+        asked = self.spec.drift is not None and self.spec.drift.enforced
         fresh = now - said.at <= max(FRESH_INTERVALS * self.spec.interval, FRESH)
         return Judgement(
             canary=self.spec.canary.revision,
             attempt=self.spec.attempt,
             weight=said.weight,
-            findings=tuple(self._named(finding) for finding in ruling.findings),
+            findings=(*(self._named(finding) for finding in ruling.findings), *([drift] if drift else [])),
             fresh=fresh,
-            healthy=ruling.verdict is Verdict.HEALTHY,
+            healthy=ruling.verdict is Verdict.HEALTHY
+            and (not asked or drift is None or drift.verdict is Verdict.HEALTHY),
             breach=_obstacle(ruling, self.source),
             suspected=ruling.suspected,
             held=ruling.held,
+            drifted=drift.message if asked and drift and drift.verdict is Verdict.BREACH else None,
         )
 
     @property
@@ -286,7 +301,8 @@ class SourceWatch:
         if self.said is None:
             return (self.missing,)
         ruling = self.said.ruling
-        verdicts = tuple((finding.guard, finding.verdict, finding.held) for finding in ruling.findings)
+        findings = (*ruling.findings, *([self.said.drift] if self.said.drift else []))
+        verdicts = tuple((finding.guard, finding.verdict, finding.held) for finding in findings)
         return self.missing, self.said.weight, ruling.verdict, ruling.suspected, ruling.held is None, verdicts
 
     def _named(self, finding: Finding) -> Finding:

@@ -103,8 +103,9 @@ class Retrainings:
             return False
 
     def _suspicious(self, body: Mapping[str, Any]) -> bool:
+        """Whether it may be time to ask: `due` says so."""
         rejected = (body.get("status") or {}).get("rejected") or ()
-        return self._trainer is not None and bool(self._user) and 0 < self._terms.rejections <= len(rejected)
+        return self._trainer is not None and bool(self._user) and self._terms.rejections > 0 and bool(rejected)
 
     async def _ask(self, key: str) -> None:
         body = self._world.get(KIND, key)

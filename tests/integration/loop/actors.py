@@ -332,17 +332,20 @@ def backends(route: Manifest) -> dict[str, int]:
 class Traffic:
     """Steady requests by the weights that the gateway goes by.
 
-    `errors` and `refusals` are shares of 5xx and 4xx by version, `seconds` how long an answer takes. `hangs` names
+    `errors` and `refusals` are shares of 5xx and 4xx by version, `seconds` how long an answer takes, `predicts` the
+    numbers in its good answers, in turn; a version that is not in it answers with `SCORES`. `hangs` names
     versions that accept and never answer. `lost` counts requests that met a backend without an endpoint.
     """
 
     TICK = 0.5
+    SCORES = (0.05, 0.15, 0.25, 0.35, 0.45, 0.55)
 
     def __init__(self, gateway: Gateway, kubelet: Kubelet, evidence: FakeEvidence, rate: float = 40.0) -> None:
         self.rate = rate
         self.errors: dict[str, float] = {}
         self.refusals: dict[str, float] = {}
         self.seconds: dict[str, float] = {}
+        self.predicts: dict[str, tuple[float, ...]] = {}
         self.hangs: set[str] = set()
         self.lost: Counter[str] = Counter()
         self.served: Counter[str] = Counter()
@@ -388,6 +391,9 @@ class Traffic:
         pod.serve(number - bad - refused, "2xx", seconds)
         pod.serve(bad, "5xx", seconds)
         pod.serve(refused, "4xx", seconds)
+        scores = self.predicts.get(version, self.SCORES)
+        for turn in range(number - bad - refused):
+            pod.predict(scores[(self.served[version] + turn) % len(scores)])
 
 
 Told = Callable[[str, Manifest], None]

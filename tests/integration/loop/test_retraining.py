@@ -8,6 +8,7 @@ import pytest
 from tests.fakes.trainer import FakeTrainer
 from tests.integration.loop.stage import MODEL, NAME, FakeStage, Stage
 
+from tidegate.core.retraining import Cause
 from tidegate.ports import Manifest
 
 
@@ -70,6 +71,21 @@ async def test_two_rejections_in_a_row_ask_once_and_a_third_within_the_cool_down
     assert len(await requests(stage)) == 1
     await asyncio.sleep(3600)
     assert len(await requests(stage)) == 2
+    await stage.quiet()
+
+
+async def test_one_rejection_for_drift_asks_at_once(stage: Stage, trainer: FakeTrainer) -> None:
+    guards = {"drift": {"minPredictions": 500, "onDrift": "Revert"}}
+    stage.traffic.rate = 200.0
+    await stage.serve(stage.manifest(rollout={"weights": [20, 100], "hold": "20s"}, guards=guards))
+    number = stage.point()
+    stage.traffic.predicts[number] = (0.95,)
+    await stage.reverted(number)
+    await stage.until_kind("RetrainingRequest", 1)
+    await asyncio.sleep(1)
+    (order,) = trainer.taken
+    assert (order.cause, order.version) == (Cause.DRIFT, number)
+    assert order.comment.startswith("the version was rejected: PSI ")
     await stage.quiet()
 
 

@@ -9,7 +9,8 @@ from tidegate.adapters.exposition import Malformed
 from tidegate.adapters.formats import read_page
 from tidegate.core.plan import MetricsFormat, Runtime
 from tidegate.core.readings import Reading
-from tidegate_runtime.metrics import Metrics
+from tidegate_runtime.ladder import prediction_edges
+from tidegate_runtime.metrics import Metrics, PredictionCounts
 
 #: As MLServer 1.7 shows it: probes and metadata calls are counted too, each path, method and code by itself.
 MLSERVER = """\
@@ -73,6 +74,8 @@ def tidegate_page() -> str:
     for status in (200, 200, 404, 500):
         metrics.finish(metrics.start(), status)
     metrics.start()
+    predicted = (0,) * 100 + (3, 4) + (0,) * (len(prediction_edges()) - 101)
+    metrics.add_predictions(PredictionCounts(buckets=predicted, total=0.5))
     return metrics.render().decode()
 
 
@@ -91,6 +94,19 @@ def test_the_runtimes_own_page_is_read() -> None:
     assert reading.in_flight[-1] == 1
     assert len(reading.in_flight) == len(reading.durations.edges) + 1
     assert reading.durations.merged[-1] == 4
+
+
+def test_what_the_runtime_predicted_is_read() -> None:
+    predictions = read_page(tidegate_page(), Runtime.TIDEGATE, None).predictions
+    assert predictions is not None
+    assert predictions.edges == prediction_edges()
+    assert predictions.counts[99:103] == (0, 3, 7, 7)
+    assert (len(predictions.counts), predictions.counts[-1]) == (len(predictions.edges) + 1, 7)
+
+
+def test_an_older_runtime_that_counts_no_predictions_is_read_without_them() -> None:
+    page = "".join(line for line in tidegate_page().splitlines(keepends=True) if "runtime_prediction" not in line)
+    assert read_page(page, Runtime.TIDEGATE, None).predictions is None
 
 
 def test_mlserver_is_counted_without_probes_and_over_both_inference_paths() -> None:

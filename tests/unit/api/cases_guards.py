@@ -106,6 +106,21 @@ GUARDS = (
         "spec.guards.queries[1]",
         {"guards": {"queries": [{"name": "a", "promql": "x", "max": "1"}, {"name": "a", "promql": "y", "max": "1"}]}},
     ),
+    wrong(
+        "drift that no page tells of",
+        "spec.guards.drift",
+        {"serving": {"runtime": "mlserver"}, "guards": {"drift": {}}},
+    ),
+    wrong(
+        "drift without the pods' pages",
+        "spec.guards.drift",
+        {"evidence": {"pods": False, "prometheus": ["tidegate"]}, "guards": {"drift": {}}},
+    ),
+    wrong("drift of nothing", "spec.guards.drift.maxPsi", {"guards": {"drift": {"maxPsi": "0"}}}),
+    wrong("drift of anything", "spec.guards.drift.maxPsi", {"guards": {"drift": {"maxPsi": "11"}}}),
+    wrong("drift as a number", "spec.guards.drift.maxPsi", {"guards": {"drift": {"maxPsi": 0.25}}}),
+    wrong("drift of too few", "spec.guards.drift.minPredictions", {"guards": {"drift": {"minPredictions": 499}}}),
+    wrong("drift with an unknown end", "spec.guards.drift.onDrift", {"guards": {"drift": {"onDrift": "Tell"}}}),
     wrong("alerts by no label", "spec.guards.alerts.matchLabels", {"guards": {"alerts": {"matchLabels": {}}}}),
     wrong(
         "alerts by a name that is no label's",

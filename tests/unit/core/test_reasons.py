@@ -5,7 +5,14 @@ from pathlib import Path
 
 import pytest
 from tests.unit.core import builders as make
-from tests.unit.core import test_approvals, test_decide_reverts, test_decide_road, test_pointers, test_report
+from tests.unit.core import (
+    test_approvals,
+    test_decide_drift,
+    test_decide_reverts,
+    test_decide_road,
+    test_pointers,
+    test_report,
+)
 
 import tidegate
 from tidegate.core.decide import decide
@@ -69,6 +76,7 @@ def _heard() -> set[Reason]:
         (make.record(rollout=make.rollout(weight=100)), {}),
         (make.idle(parked=(test_report.PARKING,)), {"actions": {"abort": "7/1"}}),
         (make.idle(), {}),
+        (test_decide_drift.AT_5, {"plan": make.plan(drift=test_decide_drift.HOLDS)} | test_decide_drift.DRIFTED),
         (make.idle(), {"plan": test_pointers.plan(), "wanted": make.version(6), "candidate": test_pointers.NO_ALIAS}),
         (test_pointers.PENDING, {"plan": test_pointers.plan(), "wanted": make.version(6)}),
         (test_pointers.PENDING, {"plan": make.plan()}),

@@ -8,11 +8,12 @@ NOW = 1_000_000.0
 TERMS = Terms(rejections=2, cool_down=3600.0)
 
 
-def rejected(version: str, ago: float = 10.0, attempt: int = 1) -> Rejected:
-    return Rejected(version=version, attempt=attempt, message="8% errors", at=NOW - ago)
+def rejected(version: str, ago: float = 10.0, attempt: int = 1, *, drifted: bool = False) -> Rejected:
+    return Rejected(version=version, attempt=attempt, message="8% errors", at=NOW - ago, drifted=drifted)
 
 
 BOTH = (rejected("7", 100), rejected("8", 10))
+DRIFTED = (rejected("7", drifted=True),)
 
 
 @pytest.mark.parametrize(
@@ -20,6 +21,10 @@ BOTH = (rejected("7", 100), rejected("8", 10))
     [
         (BOTH, (), TERMS, BOTH[1]),
         (BOTH[:1], (), TERMS, None),
+        (DRIFTED, (), TERMS, DRIFTED[0]),
+        ((*DRIFTED, rejected("7", 5, 2)), (), TERMS, None),
+        (DRIFTED, (), Terms(rejections=0, cool_down=0), None),
+        (DRIFTED, (Earlier(at=NOW - 3599, open=False),), TERMS, None),
         ((rejected("7", 100), rejected("7", 10, 2)), (), TERMS, None),
         ((), (), TERMS, None),
         ((), (), Terms(rejections=0, cool_down=0), None),
@@ -32,6 +37,10 @@ BOTH = (rejected("7", 100), rejected("8", 10))
     ids=[
         "two in a row",
         "one",
+        "one that predicts something else",
+        "one that did, and then failed",
+        "one that predicts something else, and never",
+        "one that does within the cool-down",
         "one, twice",
         "none",
         "none, and never",
