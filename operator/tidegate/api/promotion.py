@@ -151,15 +151,18 @@ def registry_of(body: Mapping[str, Any]) -> str | None:
 def policy_of(body: Mapping[str, Any], model: str, *, from_: str) -> Policy | None:
     """What a `PromotionPolicy` says of a model that a namespace wants to promote, None where it is about others.
 
-    One of another namespace says something only of the models that it names.
+    One of another namespace says something only of the models that it names, also where it can't be read: nobody can
+    stop the promotions of others by a policy that is none.
 
     Raises:
         ValidationError: it is none by today's rules.
     """
-    spec = PromotionPolicy.model_validate(body).spec
-    meta = body["metadata"]
+    meta, named = body["metadata"], (body.get("spec") or {}).get("models")
     foreign = meta["namespace"] != from_
-    if (spec.models is None and foreign) or (spec.models is not None and model not in spec.models):
+    if foreign and not (isinstance(named, list) and model in named):
+        return None
+    spec = PromotionPolicy.model_validate(body).spec
+    if spec.models is not None and model not in spec.models:
         return None
     paths = tuple(
         Path(source=path.from_, target=path.to, approvals=path.approvals, groups=tuple(path.groups or ()))

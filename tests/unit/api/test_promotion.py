@@ -89,6 +89,17 @@ def test_a_policy_is_about_its_models_or_about_all() -> None:
     assert found.paths[0].groups == ("risk",)
 
 
+@pytest.mark.parametrize("spec", [{}, {"paths": 7}, {"models": "fraud"}, {"models": ["other"], "paths": None}], ids=str)
+def test_a_policy_that_can_not_be_read_stops_its_own_namespace_and_nobody_whose_model_it_does_not_name(
+    spec: dict[str, Any],
+) -> None:
+    assert policy_of(body(spec), "fraud", from_="sandbox") is None
+    with pytest.raises(ValidationError):
+        policy_of(body(spec), "fraud", from_="ml")
+    with pytest.raises(ValidationError):
+        policy_of(body({**spec, "models": ["fraud"], "paths": 7}), "fraud", from_="sandbox")
+
+
 def test_a_vote_is_about_the_very_object() -> None:
     found = vote_of(approves(promotion=ABOUT, groups=["risk"]), asked())
     assert found == Vote(approver="bob", granted=True, name="o", at=NOW, groups=("risk",))
