@@ -95,6 +95,11 @@ class Settings(BaseSettings):
     retention_dry_run: bool = Field(
         default=True, description="Whether it is only told what would go; false deletes, for good."
     )
+    retention_interval: Annotated[float, Field(ge=60, le=86_400)] = Field(
+        default=3600.0,
+        description="Seconds between two looks at what may go, in every registry whose owner asks for it. A version is "
+        "told of for most of that time before it goes, and one look deletes 20 of a registry at most.",
+    )
     log_format: Literal["json", "console"] = Field(default="json", description="How log lines look.")
     log_level: Literal["debug", "info", "warning", "error"] = Field(default="info", description="Least level logged.")
     audit: str = Field(

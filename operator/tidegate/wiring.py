@@ -178,6 +178,7 @@ class Operator:
         announcer = Announcer(events=events, notices=self.notices, metrics=self.metrics)
         self.retention = Retention(
             own=settings.own_retention,
+            every=settings.retention_interval,
             registries=self.registries,
             cluster=cluster,
             namespaces=settings.watched_namespaces,

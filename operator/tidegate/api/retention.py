@@ -66,7 +66,7 @@ class RetentionStatus(Part):
     dry_run: bool
     """Whether it was only to be told what would go."""
     due: Annotated[int, Field(ge=0)]
-    """How many versions nothing keeps: with dryRun they would go, without it they go an hour after they were found."""
+    """How many versions nothing keeps: with dryRun they would go, without it they go by the next look."""
     versions: Annotated[list[DueVersion], Field(max_length=LISTED)] | None = None
     """Some of them."""
     kept: Annotated[list[KeptVersions], Field(max_length=len(Keep))] | None = None

@@ -31,11 +31,10 @@ from tidegate.ports import Clock, Cluster, RegistryWriter
 from tidegate.telemetry import Metrics
 
 _log = structlog.get_logger("tidegate")
-#: Seconds between two looks at a registry, and after one that did not come to its end.
-EVERY = 3600.0
+#: Seconds after a look that did not come to its end, at most.
 RETRY = 300.0
-#: Seconds for which a version is told of before it goes: a look finds what the one before has told.
-AHEAD = 3000.0
+#: For how much of the time between two looks a version is told of before it goes: a look finds what one before told.
+AHEAD = 5 / 6
 #: Seconds until it is seen that somebody asks for something else.
 NOTICE = 5.0
 #: Versions that one look deletes at most. The others are still there for somebody who sees what happens.
@@ -65,6 +64,7 @@ class _SkippedError(Exception):
 class _Look:
     """One look at a registry, and what it came to so far. `left` is how many versions it may still delete.
 
+    `ahead`: seconds for which a version has to be told of before it goes.
     `since`: when each version that may go was told of first (monotonic seconds); `before` is that of the last look.
     """
 
@@ -72,6 +72,7 @@ class _Look:
     terms: Terms
     census: Census
     at: float
+    ahead: float
     before: Mapping[_Identity, float]
     since: dict[_Identity, float] = field(default_factory=dict)
     left: int = MOST
@@ -100,7 +101,7 @@ class _Look:
     def ripe(self, model: RegisteredModel, number: str) -> bool:
         """Whether a version that may go was told of for long enough, and there is room for its deletion."""
         told = self.before.get(_identity(model, number), self.at)
-        return not self.terms.dry_run and self.left > 0 and self.at - told >= AHEAD
+        return not self.terms.dry_run and self.left > 0 and self.at - told >= self.ahead
 
     def found(self) -> Retained:
         """What there is to tell."""
@@ -120,6 +121,7 @@ class Retention:
 
     Args:
         own: What is asked for of the operator's own registry; None: its archived versions stay.
+        every: Seconds between two looks at a registry.
         cluster: Lists, from the API server itself.
         namespaces: Those that are watched; none means all.
     """
@@ -128,6 +130,7 @@ class Retention:
         self,
         *,
         own: Terms | None,
+        every: float,
         registries: Registries,
         cluster: Cluster,
         namespaces: Sequence[str],
@@ -138,6 +141,7 @@ class Retention:
         metrics: Metrics,
     ) -> None:
         self._own = own
+        self._every = every
         self._registries = registries
         self._cluster = cluster
         self._namespaces = namespaces
@@ -166,7 +170,7 @@ class Retention:
                     known, due = self._due.get(where, (None, 0.0))
                     if (known != terms or due <= self._clock.monotonic()) and self._open(where):
                         found = await self.look(where, terms)
-                        wait = RETRY if found.fault else EVERY
+                        wait = min(RETRY, self._every) if found.fault else self._every
                         self._due[where] = (terms, self._clock.monotonic() + wait)
                 self._show_due()
                 self._census = None
@@ -177,7 +181,10 @@ class Retention:
     async def look(self, where: str | None, terms: Terms) -> Retained:
         """Look at all models that one registry is asked for, delete what may go, and tell what it came to."""
         before = self._since.get(where, {})
-        look = _Look(where=where, terms=terms, census=Census(), at=self._clock.monotonic(), before=before)
+        look = _Look(
+            where=where, terms=terms, census=Census(), at=self._clock.monotonic(), ahead=AHEAD * self._every,
+            before=before,
+        )  # fmt: skip
         try:
             look.census = await self._listed()
             for model, readers in sorted(look.census.models(where).items()):

@@ -46,6 +46,7 @@ EVERYTHING: Mapping[str, Any] = {
     "registry.retention.enabled": True,
     "registry.retention.days": 30,
     "registry.retention.dryRun": False,
+    "registry.retention.interval": 900,
     "prometheus.url": "https://prometheus.example.com",
     "prometheus.existingSecret": "prometheus-reader",
     "prometheus.ca": True,

@@ -15,11 +15,12 @@ from tests.integration.loop.writer_line import WriterLine
 from tidegate.core.labels import API_VERSION, KIND, REGISTRY_KIND
 from tidegate.core.reasons import Reason
 from tidegate.core.values import Unavailable
-from tidegate.loop.retention import EVERY, RETRY
+from tidegate.loop.retention import RETRY
 from tidegate.ports import Login, RegistryWriter
 
 URL = "http://team.test"
 DAY = 86_400.0
+EVERY = 3600.0  # seconds between two looks, if nobody says otherwise
 
 
 @pytest.fixture
@@ -106,6 +107,19 @@ async def test_it_is_told_then_done_and_an_idle_registry_is_written_nothing(
     await asyncio.sleep(EVERY + 60)  # another look
     assert len(stage.writes) == written
     assert (await told(stage, bool))["deleted"] == found["deleted"]
+
+
+async def test_with_another_time_between_two_looks_a_version_is_told_of_for_that_long(
+    stage: FakeStage, team: FakeRegistry
+) -> None:
+    stage.settings = stage.settings.model_copy(update={"retention_interval": 60.0})
+    asks(stage, retention={"dryRun": False})
+    await serve(stage)
+    await told(stage, lambda found: found.get("due") == 2)
+    await asyncio.sleep(45)
+    assert await numbers(team) == ["1", "2", "3"]
+    await asyncio.sleep(30)
+    assert await numbers(team) == ["3"]
 
 
 async def test_another_leader_keeps_what_the_status_says_and_a_registry_that_asks_no_more_loses_it(

@@ -280,7 +280,7 @@ async def test_what_nobody_was_told_of_an_hour_ago_stays_until_the_next_look(
     registry.change(MODEL, "3", at=subject.clock.now() - 91 * 86_400.0)
     found = await subject.look(DELETES)
     assert ([one.number for one in found.deleted], [one.number for one in found.first]) == (["1", "2"], ["3"])
-    subject.clock.passed -= 3600 - AHEAD / 10  # somebody has the operator look again before its time
+    subject.clock.passed -= 3600 * (1 - AHEAD / 10)  # somebody has the operator look again before its time
     assert (await subject.look(DELETES)).deleted == ()
     assert [one.number for one in (await subject.look(DELETES)).deleted] == ["3"]
 
