@@ -3,7 +3,7 @@
 import base64
 import os
 from collections.abc import Generator, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 import pytest
@@ -13,9 +13,11 @@ from tests.cluster.errors import StartError
 from tests.cluster.full import Cluster
 from tests.cluster.images import ensure_images
 from tests.cluster.progress import Progress
+from tests.driver.outside import receiver
 from tests.driver.platform import NAMESPACE, OPERATORS, add_secret, install_mlflow, install_operator, listed
 from tests.driver.registry import Mlflow, profile
 from tests.e2e.__main__ import IMAGES
+from tests.e2e.auditor import Auditor, complaints
 from tests.e2e.site import Site
 from tests.e2e.together import Stories
 
@@ -32,6 +34,8 @@ WEBHOOKS = {
 RECEIVER = "receiver"
 #: Where requests for training go, likewise.
 TRAINER = "trainer"
+#: Where audit events go. An auditor listens as long as the stage stands.
+AUDITOR = "auditor"
 SETTINGS = (
     "webhooks.existingSecret=mlflow-webhooks",
     "governance.enabled=true",
@@ -39,6 +43,7 @@ SETTINGS = (
     "alerts.reviews=true",
     "alerts.fromPrometheus=true",
     "notifications.existingSecret=receivers",
+    f"audit.webhook.url=http://{AUDITOR}.{NAMESPACE}.svc.cluster.local",
 )
 SAID = 40  # lines of each replica's log that a failure shows
 
@@ -49,6 +54,7 @@ class Stage:
 
     access: Access
     mlflow: Mlflow
+    auditor: Auditor
 
 
 @pytest.fixture(scope="session")
@@ -60,7 +66,8 @@ def stage() -> Iterator[Stage]:
     """
     if (run := os.environ.get("TIDEGATE_CLUSTER")) and os.environ.get("TIDEGATE_AS_IS"):
         access = Access.attach(run)
-        yield Stage(access, Mlflow(access))
+        with receiver(access, NAMESPACE, AUDITOR) as heard:
+            yield Stage(access, Mlflow(access), Auditor(heard))
         return
     progress = Progress()
     archives = ensure_images(IMAGES, progress)
@@ -68,26 +75,34 @@ def stage() -> Iterator[Stage]:
         access = Access.attach(run)
         for archive in archives.values():
             access.load(archive)
-        yield Stage(access, furnish(access))
+        with furnished(access) as made:
+            yield made
         return
-    with Cluster.start(archives=archives.values(), progress=progress) as cluster:
-        yield Stage(cluster.access, furnish(cluster.access))
+    with Cluster.start(archives=archives.values(), progress=progress) as cluster, furnished(cluster.access) as made:
+        yield made
 
 
-def furnish(access: Access) -> Mlflow:
-    """MLflow and the operator."""
+@contextmanager
+def furnished(access: Access) -> Iterator[Stage]:
+    """MLflow, the operator and whom it tells of what it does."""
     mlflow = install_mlflow(access, kept=profile(os.environ), settings=WEBHOOKS)
     add_secret(access, NAMESPACE, "mlflow-webhooks", secret=WEBHOOK_SECRET)
     add_secret(access, NAMESPACE, "receivers", CLOUDEVENTS_URL=f"http://{RECEIVER}.{NAMESPACE}.svc.cluster.local")
     add_secret(access, NAMESPACE, "trainers", RETRAIN_URL=f"http://{TRAINER}.{NAMESPACE}.svc.cluster.local")
-    install_operator(access, *SETTINGS)
-    return mlflow
+    with receiver(access, NAMESPACE, AUDITOR) as heard:
+        install_operator(access, *SETTINGS)
+        yield Stage(access, mlflow, Auditor(heard))
 
 
 @pytest.fixture
 def together(stage: Stage) -> Iterator[Stories]:
-    """Runs stories at once, each on a site of its own. Whatever they do to the operator, it never ends by itself."""
-    yield Stories(stage.access, stage.mlflow)
+    """Runs stories at once, each on a site of its own.
+
+    Whatever they do to the operator, it never ends by itself, and its audit trail is complete and in order.
+    """
+    made = Stories(stage.access, stage.mlflow)
+    yield made
+    assert [complaint for name in made.namespaces for complaint in complaints(stage.auditor.acts(name))] == []
     pods = listed(stage.access, "pods", NAMESPACE, OPERATORS)
     ended = [s for pod in pods for s in pod["status"].get("containerStatuses", []) if s["restartCount"]]
     assert ended == [], f"the operator ended by itself: {replicas(stage.access)}"

@@ -107,15 +107,20 @@ class Site:
         self.access.call("env", *(f"{name}={value}" for name, value in settings.items()), *command)
         return bodies
 
-    def candidate(self) -> str:
+    def candidate(self, alias: str = "champion") -> str:
         """Register one more version and point at it; its number."""
         number = self.mlflow.version(self.model)
-        self.point(number)
+        self.point(number, alias)
         return number
 
-    def point(self, number: str) -> None:
+    def point(self, number: str, alias: str = "champion") -> None:
         """Move the alias."""
-        self.mlflow.alias(self.model, "champion", number)
+        self.mlflow.alias(self.model, alias, number)
+
+    def aliases(self) -> dict[str, str]:
+        """The aliases of the model, as the registry has them."""
+        found = self.mlflow.call(f"registered-models/get?name={self.model}", method="GET")["registered_model"]
+        return {alias["alias"]: alias["version"] for alias in found.get("aliases", [])}
 
     def path(self, kind: str) -> str:
         """Where the API server has the objects of a kind in this namespace."""

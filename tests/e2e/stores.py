@@ -41,10 +41,10 @@ def challenger_becomes_champion(stage: Stage, folder: Path) -> None:
             site.steady(traffic)
             mlflow.alias(site.model, "challenger", "2")
             site.wait(may_not_move_pointers, what="told that its account may not move the champion", seconds=120)
-            assert aliases(site) == {"champion": "1", "challenger": "2"}
+            assert site.aliases() == {"champion": "1", "challenger": "2"}
             mlflow.grant(ACCOUNT, site.model, "MANAGE")
             look = site.wait(lambda look: look.ready and look.version == "2", what="version 2 is promoted", seconds=120)
-            site.wait(lambda _: aliases(site) == {"champion": "2"}, what="the champion is version 2, in PostgreSQL")
+            site.wait(lambda _: site.aliases() == {"champion": "2"}, what="the champion is version 2, in PostgreSQL")
             wait_for(lambda: served(site, "2"), seconds=60, what="the twin has promoted the same version")
             assert trail.weights("2") == [50, 100]
             site.steady(traffic)
@@ -143,9 +143,3 @@ def served(site: Site, number: str) -> bool:
     """Whether the twin is done with everything and serves this version."""
     look = Look(site.objects.get(f"{site.path('modeldeployments')}/{TWIN}"), None)
     return look.ready and look.version == number
-
-
-def aliases(site: Site) -> dict[str, str]:
-    """The aliases of the site's model, as the registry has them."""
-    found = site.mlflow.call(f"registered-models/get?name={site.model}", method="GET")["registered_model"]
-    return {alias["alias"]: alias["version"] for alias in found.get("aliases", [])}

@@ -15,12 +15,13 @@ from tests.driver.platform import NAMESPACE, RELEASE, wait_for
 from tests.driver.registry import URL
 from tests.driver.shaky import Trouble, shaky
 from tests.driver.traffic import tally, unclean
-from tests.e2e.conftest import TRAINER, WEBHOOK_SECRET
+from tests.e2e.auditor import Auditor
+from tests.e2e.conftest import TRAINER, WEBHOOK_SECRET, Stage
+from tests.e2e.people import GROUP, bind, create, identity
 from tests.e2e.site import Look, Site
 from tests.e2e.together import Stories
 from tests.plugin import bundle
 
-GROUP = "tidegate.dev/v1alpha1"
 #: What the object says of each trouble.
 TROUBLES = {
     Trouble.AWAY: "RegistryUnreachable",
@@ -40,9 +41,17 @@ def plugin(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return made
 
 
-def test_people_pipelines_and_mlflow_decide_and_the_registry_remembers(together: Stories, plugin: Path) -> None:
+def test_people_pipelines_and_mlflow_decide_and_the_registry_remembers(
+    stage: Stage, together: Stories, plugin: Path
+) -> None:
     def approved_and_revoked(site: Site) -> None:
         _approved_and_revoked(site, plugin)
+
+    def promoted_with_anothers_word(site: Site) -> None:
+        _promoted_with_anothers_word(site, stage.auditor)
+
+    def trained_anew(site: Site) -> None:
+        _trained_anew(site, stage.auditor)
 
     together(
         approved_and_revoked, promoted_with_anothers_word, kept_out_by_gates, told_by_mlflow, remembered_by_tags,
@@ -89,7 +98,7 @@ def _approved_and_revoked(site: Site, plugin: Path) -> None:
     assert ("bob refused 50%" in told[1], "user:alice" in told[3]) == (True, True), told
 
 
-def promoted_with_anothers_word(site: Site) -> None:
+def _promoted_with_anothers_word(site: Site, auditor: Auditor) -> None:
     """Ann asks for Production; her own word does not count, Alice's does; it serves, and the old one is archived."""
     bind(site, "requester", "ann")
     for who in ("ann", "alice"):
@@ -112,6 +121,8 @@ def promoted_with_anothers_word(site: Site) -> None:
     assert stages(site) == {first: "Archived", second: "Production"}
     path = f"/apis/{GROUP}/namespaces/{site.namespace}/modelpromotions/{made['metadata']['name']}"
     wait_for(lambda: site.objects.get(path)["status"]["phase"] == "Done", seconds=30, what="the promotion is done")
+    people = [("requested", "user:ann"), ("approved", "user:alice")]
+    audited(site, auditor, made, [*people, ("started", "tidegate"), ("written-back", "tidegate")])
 
 
 def kept_out_by_gates(site: Site) -> None:
@@ -203,7 +214,7 @@ def unhurt_by_a_registry_in_trouble(site: Site) -> None:
     assert unclean(answers) == [], tally(answers)
 
 
-def trained_anew(site: Site) -> None:
+def _trained_anew(site: Site, auditor: Auditor) -> None:
     """Ann asks for training, in nobody else's name, and after three rejections the operator does. Who trains hears."""
     bind(site, "requester", "ann")
     site.serve(
@@ -230,8 +241,19 @@ def trained_anew(site: Site) -> None:
     hers = told.pop(asked["metadata"]["uid"])
     assert (hers["requestedBy"], hers["cause"], hers["version"]) == ("ann", "Requested", "7")
     (ours,) = told.values()
+    for one in both:
+        audited(site, auditor, one, [("requested", f"user:{one['spec']['requestedBy']}"), ("handed-over", "tidegate")])
     assert (ours["cause"], ours["model"], ours["version"]) == ("RepeatedRejection", site.model, bad)
     assert ours["modelDeployment"] == site.name
+
+
+def audited(site: Site, auditor: Auditor, body: dict[str, Any], acts: list[tuple[str, str]]) -> None:
+    """Wait until an auditor has been posted these acts on an object, with who did them."""
+
+    def told() -> list[tuple[str, str]]:
+        return [(act["act"], act["actor"]) for act in auditor.of(site.namespace, body["metadata"]["uid"])]
+
+    wait_for(lambda: told() == acts, seconds=30, what=f"{acts} are posted", tell=lambda: str(told()))
 
 
 def resolves(reason: str, look: Look) -> bool:
@@ -244,32 +266,11 @@ def waits_for_approval(look: Look) -> bool:
     return look.condition("Ready").get("reason") == "WaitingForApproval"
 
 
-def bind(site: Site, role: str, person: str) -> None:
-    """Give somebody one of the chart's roles in the site's namespace."""
-    named = f"--clusterrole={NAMESPACE}-{RELEASE}-{role}"
-    site.access.kubectl("create", "rolebinding", f"{role}-{person}", named, f"--user={person}", "-n", site.namespace)
-
-
-def create(site: Site, kind: str, spec: dict[str, Any], *, name: str = "", user: str = "") -> dict[str, Any]:
-    """Make an object in somebody's name; as the API server made it."""
-    meta = {"namespace": site.namespace, **({"name": name} if name else {"generateName": "e2e-"})}
-    body = json.dumps({"apiVersion": GROUP, "kind": kind, "metadata": meta, "spec": spec})
-    made: dict[str, Any] = json.loads(
-        site.access.kubectl("create", "-f", "-", "-o", "json", *(identity(user) if user else ()), text=body)
-    )
-    return made
-
-
 def person(site: Site, plugin: Path, user: str, verb: str, *options: str) -> str:
     """One verb of `kubectl tidegate`, said by somebody; what it printed."""
     path = os.pathsep.join([str(Path(site.access.kubectl_program).parent), os.environ["PATH"]])
     command = [sys.executable, str(plugin), verb, site.name, "-n", site.namespace, *identity(user), *options]
     return site.access.call("env", f"PATH={path}", *command)
-
-
-def identity(user: str) -> tuple[str, str]:
-    """Flags of kubectl by which the admin acts as somebody who logged in."""
-    return f"--as={user}", "--as-group=system:authenticated"
 
 
 def stages(site: Site) -> dict[str, str]:

@@ -20,11 +20,14 @@ class Stories:
     def __init__(self, access: Access, mlflow: Mlflow) -> None:
         self._access = access
         self._mlflow = mlflow
+        self.namespaces: list[str] = []
 
     def site(self, words: str) -> Site:
         """A namespace, a model and a host of a story's own."""
         name = re.sub(r"[^a-z0-9]+", "-", words.lower().removeprefix("test_")).strip("-")
-        return Site(self._access, self._mlflow, f"{SITES}{name[:40].strip('-')}-{os.urandom(2).hex()}")
+        namespace = f"{SITES}{name[:40].strip('-')}-{os.urandom(2).hex()}"
+        self.namespaces.append(namespace)
+        return Site(self._access, self._mlflow, namespace)
 
     def __call__(self, *stories: Story) -> None:
         """Run them.
