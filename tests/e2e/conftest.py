@@ -44,6 +44,7 @@ SETTINGS = (
     "alerts.fromPrometheus=true",
     "notifications.existingSecret=receivers",
     f"audit.webhook.url=http://{AUDITOR}.{NAMESPACE}.svc.cluster.local",
+    "registry.retention.interval=60",
 )
 SAID = 40  # lines of each replica's log that a failure shows
 

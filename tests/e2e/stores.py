@@ -1,6 +1,7 @@
 """A namespace's own ModelRegistry: an MLflow with accounts, on PostgreSQL and an object store, that is asked first."""
 
 import json
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from tests.driver.platform import NAMESPACE as OPERATOR
 from tests.driver.platform import RELEASE, add_secret, install_mlflow, wait_for
 from tests.driver.registry import PORT, SERVICE, Profile
 from tests.driver.traffic import Traffic, tally, unclean
+from tests.e2e.auditor import Auditor
 from tests.e2e.conftest import Stage
 from tests.e2e.site import SITES, Look, Site
 
@@ -17,6 +19,8 @@ SHARE = {"requests": {"cpu": "250m", "memory": "256Mi"}}
 NAMESPACE = f"{SITES}mlflow"  # while it is deleted, other tests know that it is none of theirs
 ACCOUNT, PASSWORD = "tidegate", "the-operators-password"
 TWIN = "twin"
+#: Seconds for which a version is told of before it goes, where registries are looked at once a minute.
+NOTICE = 50.0
 #: As long ago as nobody waits for: a hundred days before they were archived, in the database itself.
 AGED = """
 update model_versions set creation_time = creation_time - 8640000000, last_updated_time = last_updated_time - 8640000000
@@ -35,7 +39,7 @@ def challenger_becomes_champion(stage: Stage, folder: Path) -> None:
         site.serve(manifest(site), version="1")
         site.apply(twin(site))
         wait_for(lambda: served(site, "1"), seconds=60, what="the twin serves version 1")
-        retained(site)
+        since = retained(site)
         beside = Traffic(site.access, twin_host(site), rate=40)
         with site.trail() as trail, site.traffic(rate=15, bodies=bodies, timeout=60) as traffic, beside:
             site.steady(traffic)
@@ -46,6 +50,7 @@ def challenger_becomes_champion(stage: Stage, folder: Path) -> None:
             look = site.wait(lambda look: look.ready and look.version == "2", what="version 2 is promoted", seconds=120)
             site.wait(lambda _: site.aliases() == {"champion": "2"}, what="the champion is version 2, in PostgreSQL")
             wait_for(lambda: served(site, "2"), seconds=60, what="the twin has promoted the same version")
+            gone_for_good(site, stage.auditor, since)
             assert trail.weights("2") == [50, 100]
             site.steady(traffic)
             answers = list(traffic.answers())
@@ -80,8 +85,8 @@ def declared(site: Site) -> None:
     wait_for(lambda: ready(site)["status"] == "True", seconds=60, what="the right password is taken up")
 
 
-def retained(site: Site) -> None:
-    """Of two versions that were archived long ago the newest is kept, and it is told that the other would go."""
+def retained(site: Site) -> float:
+    """Of two versions that were archived long ago the newest is kept, and it is told that the other would go; when."""
     for number in ("3", "4"):
         site.mlflow.stage(site.model, number, "Archived", archive=False)
     program = (
@@ -95,7 +100,35 @@ def retained(site: Site) -> None:
     assert (found["dryRun"], found["due"]) == (True, 1), found
     assert [(each["model"], each["version"]) for each in found["versions"]] == [(site.model, "3")], found
     assert [(each["reason"], each["versions"]) for each in found["kept"]] == [("Newest", 1)], found
-    assert site.mlflow.call(f"model-versions/get?name={site.model}&version=3", method="GET")
+    assert versions(site) == {"1", "2", "3", "4"}
+    return time.time()
+
+
+def gone_for_good(site: Site, auditor: Auditor, since: float) -> None:
+    """No dry run any more: what was told of is deleted from the registry and nothing else is, and an auditor has it."""
+    wait_for(lambda: time.time() > since + NOTICE, seconds=NOTICE + 1, what="told of for long enough")
+    patch = json.dumps({"spec": {"retention": {"days": 90, "dryRun": False}}})
+    site.access.kubectl("patch", "mreg", "large", "-n", site.namespace, "--type=merge", "-p", patch)
+    wait_for(
+        lambda: registry(site)["status"]["retention"].get("deleted"), seconds=30, what="deleted",
+        tell=lambda: str(registry(site)["status"]["retention"]),
+    )  # fmt: skip
+    found = registry(site)["status"]["retention"]
+    assert [(each["model"], each["version"]) for each in found["deleted"]] == [(site.model, "3")], found
+    assert (found["due"], versions(site)) == (0, {"1", "2", "4"})
+
+    def told() -> list[tuple[str, ...]]:
+        acts = [act for act in auditor.acts(site.namespace) if act["object"]["kind"] == "ModelRegistry"]
+        return [(act["act"], act["version"], act["from"], act["outcome"]) for act in acts]
+
+    both = [("deleted", "3", "Archived", outcome) for outcome in ("begun", "done")]
+    wait_for(lambda: told() == both, seconds=30, what="an auditor was told", tell=lambda: str(told()))
+
+
+def versions(site: Site) -> set[str]:
+    """The numbers of the versions that the registry has."""
+    found = site.mlflow.call(f"model-versions/search?filter=name%3D%27{site.model}%27", method="GET")
+    return {version["version"] for version in found["model_versions"]}
 
 
 def registry(site: Site) -> dict[str, Any]:
