@@ -13,6 +13,8 @@ from tests.driver.outside import listening
 
 #: Seconds that a slow answer takes: more than anybody waits.
 SLOW = 30.0
+#: Seconds for which a move is kept back: less than whoever asks for it waits.
+KEPT = 4.0
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 _PAGE = b"<html><body>We will be back soon</body></html>"
 
@@ -31,6 +33,8 @@ class Trouble(StrEnum):
     """It breaks off in the middle of an answer."""
     FLAPPING = "flapping"
     """It hangs up every other time."""
+    AT_ONCE = "at once"
+    """It keeps the next move of a version to a stage back until there is another one, and then does both."""
 
 
 class Shaky:
@@ -42,6 +46,7 @@ class Shaky:
         self.asked = 0
         self._trouble = Trouble.NONE
         self._news = threading.Event()
+        self._pair = threading.Barrier(2, action=lambda: self(Trouble.NONE), timeout=KEPT)
 
     def __call__(self, trouble: Trouble) -> None:
         """From now on. Who waits for a slow answer is let go."""
@@ -49,14 +54,24 @@ class Shaky:
         self._news.set()
         self._news = threading.Event()
 
-    def of_this_request(self) -> Trouble:
+    def of_this_request(self, path: str) -> Trouble:
         """The trouble that the next request has, after its waiting."""
         self.asked += 1
+        if self._trouble is Trouble.AT_ONCE:
+            return self._together() if path.endswith("/transition-stage") else Trouble.NONE
         if self._trouble is Trouble.SLOW:
             self._news.wait(SLOW)
         if self._trouble is Trouble.FLAPPING:
             return Trouble.AWAY if self.asked % 2 else Trouble.NONE
         return self._trouble
+
+    def _together(self) -> Trouble:
+        try:
+            self._pair.wait()
+        except threading.BrokenBarrierError:
+            self._pair.reset()  # nobody else came: it is to be asked for again
+            return Trouble.AWAY
+        return Trouble.NONE
 
     def real(self, method: str, path: str, body: bytes | None, kind: str) -> tuple[int, str, bytes]:
         """Status, content type and body that the real one answers."""
@@ -77,7 +92,7 @@ def shaky(access: Access, namespace: str, name: str, url: str) -> Iterator[Shaky
         def _handle(self) -> None:
             length = int(self.headers.get("Content-Length") or 0)
             body = self.rfile.read(length) if length else None
-            trouble = teller.of_this_request()
+            trouble = teller.of_this_request(self.path)
             self.close_connection = True
             if trouble in {Trouble.AWAY, Trouble.SLOW}:
                 return

@@ -1,5 +1,6 @@
 """One test's corner of the cluster: a namespace, a registered model, a `ModelDeployment`, a host, and traffic to it."""
 
+import copy
 import json
 import sys
 import time
@@ -41,6 +42,12 @@ class Site:
         self.host = f"{name}.example.com"
         access.kubectl("create", "namespace", self.namespace)
         mlflow.model(self.model)
+
+    def beside(self, name: str) -> "Site":
+        """The same corner and model, for another object with a host of its own."""
+        other = copy.copy(self)
+        other.name, other.host = name, f"{name}.{self.host}"
+        return other
 
     def manifest(self, behave: dict[str, dict[str, Any]] | None = None, **spec: Any) -> dict[str, Any]:
         """A `ModelDeployment` with short holds; `behave` is how versions behave, by number; `spec` replaces fields."""

@@ -19,7 +19,7 @@ from tests.e2e.auditor import Auditor
 from tests.e2e.conftest import TRAINER, WEBHOOK_SECRET, Stage
 from tests.e2e.people import GROUP, bind, create, identity
 from tests.e2e.site import Look, Site
-from tests.e2e.together import Stories
+from tests.e2e.together import Stories, at_once
 from tests.plugin import bundle
 
 #: What the object says of each trouble.
@@ -53,9 +53,12 @@ def test_people_pipelines_and_mlflow_decide_and_the_registry_remembers(
     def trained_anew(site: Site) -> None:
         _trained_anew(site, stage.auditor)
 
+    def promoted_by_two_at_once(site: Site) -> None:
+        _promoted_by_two_at_once(site, stage.auditor)
+
     together(
-        approved_and_revoked, promoted_with_anothers_word, kept_out_by_gates, told_by_mlflow, remembered_by_tags,
-        unhurt_by_a_registry_in_trouble, trained_anew,
+        approved_and_revoked, promoted_with_anothers_word, promoted_by_two_at_once, kept_out_by_gates, told_by_mlflow,
+        remembered_by_tags, unhurt_by_a_registry_in_trouble, trained_anew,
     )  # fmt: skip
 
 
@@ -123,6 +126,47 @@ def _promoted_with_anothers_word(site: Site, auditor: Auditor) -> None:
     wait_for(lambda: site.objects.get(path)["status"]["phase"] == "Done", seconds=30, what="the promotion is done")
     people = [("requested", "user:ann"), ("approved", "user:alice")]
     audited(site, auditor, made, [*people, ("started", "tidegate"), ("written-back", "tidegate")])
+
+
+def _promoted_by_two_at_once(site: Site, auditor: Auditor) -> None:
+    """Two objects move a version each to Production, in one moment: one stays there, and both come to serve it."""
+    both = {"challenger": site, "rival": site.beside("rival")}
+    first = site.mlflow.version(site.model)
+    site.mlflow.stage(site.model, first, "Production")
+    with shaky(site.access, site.namespace, "shared", site.mlflow.url) as tell:
+        url = f"http://shared.{site.namespace}.svc.cluster.local"
+        create(site, "ModelRegistry", {"url": url, "pollInterval": "1s"}, name="shared")
+        model = {"name": site.model, "stage": "Production", "registry": {"name": "shared"}}
+        for alias, each in both.items():
+            rollout = {"weights": [50, 100], "hold": "1h"}
+            each.apply(each.manifest(model=model | {"candidate": {"alias": alias}}, rollout=rollout))
+        for each in both.values():
+            each.wait(lambda look: look.ready and look.version == first, what="what is in Production serves")
+        tried = {site.candidate(alias): each for alias, each in both.items()}
+        for version, each in tried.items():
+            each.wait(lambda look: look.weight == 50, what=f"half for version {version}")
+        tell(Trouble.AT_ONCE)
+        at_once(**{each.name: partial(each.annotate, "promote", f"{number}/1") for number, each in tried.items()})
+        ends = wait_for(partial(_written_back, site, auditor), seconds=60, what="both have moved it, or not")
+        assert sorted(ends.values()) == ["done", "superseded"], ends
+        winner, other = sorted(ends, key=ends.__getitem__)
+        assert stages(site) == {first: "Archived", winner: "Production", other: "Archived"}
+        late = tried[other]
+        late.wait(lambda look: look.weight == 50 and look.status["canary"] == winner, what="it follows Production")
+        late.annotate("promote", f"{winner}/1")
+        for version, each in tried.items():
+            look = each.wait(lambda look: look.ready and look.version == winner, what="the one in Production serves")
+            served = [(entry["version"], entry["reason"]) for entry in look.status["history"]]
+            assert served == [(number, "Promoted") for number in dict.fromkeys((first, version, winner))]
+            assert (look.weights[winner], look.rejected) == (100, {})
+        # What lost keeps its alias, which is people's, and is not tried again.
+        assert list(site.aliases().values()) == [other]
+
+
+def _written_back(site: Site, auditor: Auditor) -> dict[str, str] | None:
+    """What came of the moves of two objects, by version."""
+    ends = {act["version"]: act["outcome"] for act in auditor.acts(site.namespace) if act["act"] == "written-back"}
+    return ends if len(ends) == len(("challenger", "rival")) else None
 
 
 def kept_out_by_gates(site: Site) -> None:
