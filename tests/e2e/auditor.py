@@ -23,14 +23,19 @@ class Auditor:
         return [act for act in told if act["object"]["namespace"] == namespace]
 
     def of(self, namespace: str, uid: str) -> list[Act]:
-        """What was done to one object: each act once."""
-        return once(act for act in self.acts(namespace) if act["object"]["uid"] == uid)
+        """What the journal of one object has: each act once."""
+        return once(act for act in counted(self.acts(namespace)) if act["object"]["uid"] == uid)
 
 
 def lines(said: str) -> list[Act]:
     """The acts among the lines of a log."""
     found = [json.loads(line) for line in said.splitlines() if STREAM in line]
     return [{name: value for name, value in act.items() if name != "stream"} for act in found]
+
+
+def counted(acts: Iterable[Act]) -> list[Act]:
+    """Without what no journal has: deletions of versions, and tags."""
+    return [act for act in acts if act["sequence"] is not None]
 
 
 def once(acts: Iterable[Act]) -> list[Act]:
@@ -45,10 +50,8 @@ def complaints(acts: Iterable[Act]) -> list[str]:
     """Where the acts on an object are not complete and in their order. Those that nobody counts are left out."""
     last: dict[str, int] = {}
     found: list[str] = []
-    for act in once(acts):
+    for act in once(counted(acts)):
         uid, number = act["object"]["uid"], act["sequence"]
-        if number is None:
-            continue
         if act["act"] == "gap" or number != last.get(uid, 0) + 1:
             found.append(f"{act['object']['name']}: after number {last.get(uid, 0)} came {act}")
         last[uid] = number

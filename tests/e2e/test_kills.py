@@ -9,7 +9,7 @@ from operator import itemgetter
 
 from tests.driver.platform import NAMESPACE, OPERATORS, leader, wait_for
 from tests.driver.traffic import tally, unclean
-from tests.e2e.auditor import lines, once
+from tests.e2e.auditor import counted, lines, once
 from tests.e2e.conftest import Stage
 from tests.e2e.people import bind, create
 from tests.e2e.pods import living, ready, removed, said, signalled
@@ -102,7 +102,8 @@ def audited(site: Site, stage: Stage, words: list[str]) -> None:
     words += [
         said(site.objects, NAMESPACE, pod["metadata"]["name"]) for pod in living(site.objects, NAMESPACE, OPERATORS)
     ]
-    streams = [once(act for act in lines(each) if act["object"]["uid"] == uid) for each in words]
+    everything = [[act for act in lines(each) if act["object"]["uid"] == uid] for each in words]
+    streams = [once(counted(acts)) for acts in everything]
     for stream in streams:
         numbers = [act["sequence"] for act in stream]
         assert numbers == sorted(numbers), stream
@@ -110,6 +111,8 @@ def audited(site: Site, stage: Stage, words: list[str]) -> None:
     assert sum(bool(stream) for stream in streams) > 2, (
         "one replica told nearly everything: none was killed in mid-story"
     )
+    tags = {(act["version"], act["to"], act["outcome"]) for acts in everything for act in acts if not act["sequence"]}
+    assert tags >= {("1", "stable", "done"), ("2", "stable", "done"), ("3", "rejected", "done")}, tags
 
 
 def test_a_canary_leaves_while_the_leader_hangs_and_a_leader_told_to_end_is_not_missed(site: Site) -> None:

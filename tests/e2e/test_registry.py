@@ -15,7 +15,7 @@ from tests.driver.platform import NAMESPACE, RELEASE, wait_for
 from tests.driver.registry import URL
 from tests.driver.shaky import Trouble, shaky
 from tests.driver.traffic import tally, unclean
-from tests.e2e.auditor import Auditor
+from tests.e2e.auditor import Auditor, counted
 from tests.e2e.conftest import TRAINER, WEBHOOK_SECRET, Stage
 from tests.e2e.people import GROUP, bind, create, identity
 from tests.e2e.site import Look, Site
@@ -165,7 +165,8 @@ def _promoted_by_two_at_once(site: Site, auditor: Auditor) -> None:
 
 def _written_back(site: Site, auditor: Auditor) -> dict[str, str] | None:
     """What came of the moves of two objects, by version."""
-    ends = {act["version"]: act["outcome"] for act in auditor.acts(site.namespace) if act["act"] == "written-back"}
+    acts = counted(auditor.acts(site.namespace))
+    ends = {act["version"]: act["outcome"] for act in acts if act["act"] == "written-back"}
     return ends if len(ends) == len(("challenger", "rival")) else None
 
 

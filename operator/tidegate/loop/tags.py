@@ -169,9 +169,8 @@ class TagWriter:
         if all(known.get(key) == value for key, value in tags.items() if not key.endswith(".at")):
             return None
         act = self._act(task.ref, version, known, tags)
-        if act is not None and act.id not in task.begun and not self._audit.tell(replace(act, outcome="begun")):
+        if act is not None and not self._begun(task, act):
             return Unavailable(reason=Reason.NOT_POLLED_YET, message="the audit trail takes nothing now")
-        task.begun |= {act.id} if act is not None else set()
         for key, value in tags.items():
             if known.get(key) == value:
                 continue
@@ -184,8 +183,16 @@ class TagWriter:
                 return failed
             known[key] = value
         if act is not None:
-            self._audit.tell(replace(act, id=f"{act.id}/done", at=self._clock.now()))
+            self._audit.tell(replace(act, id=f"{act.id}/{_moment(self._clock)}/done"))
         return None
+
+    def _begun(self, task: _Task, act: AuditEvent) -> bool:
+        """Whether the trail knows that this is about to be written: it is told once by each leader that tries."""
+        if act.id not in task.begun:
+            if not self._audit.tell(replace(act, id=f"{act.id}/{_moment(self._clock)}/begun", outcome="begun")):
+                return False
+            task.begun.add(act.id)
+        return True
 
     def _act(
         self, ref: ObjectRef, version: VersionId, known: Mapping[str, str], tags: Mapping[str, str]
@@ -284,6 +291,10 @@ class Recollections:
                 self._found[key] = found
                 self._changed(key)
         return True
+
+
+def _moment(clock: Clock) -> int:
+    return round(clock.now() * 1000)
 
 
 def _told(told: Mapping[VersionId, Note], model: str) -> dict[VersionId, Note]:
