@@ -129,6 +129,13 @@ class Site:
         found = self.mlflow.call(f"registered-models/get?name={self.model}", method="GET")["registered_model"]
         return {alias["alias"]: alias["version"] for alias in found.get("aliases", [])}
 
+    def tags(self, version: str) -> dict[str, str]:
+        """What the registry says of a version under the object."""
+        path = f"model-versions/get?name={self.model}&version={version}"
+        tags = self.mlflow.call(path, method="GET")["model_version"].get("tags", [])
+        prefix = f"tidegate.default.{self.namespace}.{self.name}."
+        return {tag["key"].removeprefix(prefix): tag["value"] for tag in tags if tag["key"].startswith(prefix)}
+
     def path(self, kind: str) -> str:
         """Where the API server has the objects of a kind in this namespace."""
         group = {

@@ -218,8 +218,8 @@ def remembered_by_tags(site: Site) -> None:
         site.steady(traffic)
         bad = site.candidate()
         site.wait(lambda look: bad in look.rejected and look.stalled is not None, what="rejected")
-    wait_for(lambda: site_tags(site, bad).get("state") == "rejected", seconds=60, what="the registry knows")
-    wait_for(lambda: site_tags(site, first).get("state") == "stable", seconds=60, what="the registry knows")
+    wait_for(lambda: site.tags(bad).get("state") == "rejected", seconds=60, what="the registry knows")
+    wait_for(lambda: site.tags(first).get("state") == "stable", seconds=60, what="the registry knows")
     site.access.kubectl("delete", "mdep", site.name, "-n", site.namespace, "--timeout=60s")
     kinds = ("httproutes", "deployments", "pods")
     wait_for(lambda: not any(site.listed(kind) for kind in kinds), seconds=60, what="nothing is left")
@@ -337,11 +337,3 @@ def approve(site: Site, version: str) -> None:
     """Tag a version as a pipeline does when it is done with it."""
     told = {"name": site.model, "version": version, "key": "validation_status", "value": "approved"}
     site.mlflow.call("model-versions/set-tag", **told)
-
-
-def site_tags(site: Site, version: str) -> dict[str, str]:
-    """What the registry says of a version under the site's object."""
-    path = f"model-versions/get?name={site.model}&version={version}"
-    tags = site.mlflow.call(path, method="GET")["model_version"].get("tags", [])
-    prefix = f"tidegate.default.{site.namespace}.{site.name}."
-    return {tag["key"].removeprefix(prefix): tag["value"] for tag in tags if tag["key"].startswith(prefix)}
