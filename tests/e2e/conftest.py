@@ -86,13 +86,18 @@ def stage() -> Iterator[Stage]:
 @contextmanager
 def furnished(access: Access) -> Iterator[Stage]:
     """MLflow, the operator and whom it tells of what it does."""
-    mlflow = install_mlflow(access, kept=profile(os.environ), settings=WEBHOOKS)
+    mlflow = install_registry(access)
     add_secret(access, NAMESPACE, "mlflow-webhooks", secret=WEBHOOK_SECRET)
     add_secret(access, NAMESPACE, "receivers", CLOUDEVENTS_URL=f"http://{RECEIVER}.{NAMESPACE}.svc.cluster.local")
     add_secret(access, NAMESPACE, "trainers", RETRAIN_URL=f"http://{TRAINER}.{NAMESPACE}.svc.cluster.local")
     with receiver(access, NAMESPACE, AUDITOR) as heard:
         install_operator(access, *SETTINGS)
         yield Stage(access, mlflow, Auditor(heard))
+
+
+def install_registry(access: Access) -> Mlflow:
+    """The MLflow that stories share, which sends webhooks."""
+    return install_mlflow(access, kept=profile(os.environ), settings=WEBHOOKS)
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.cluster.access import Access
 from tests.driver.platform import NAMESPACE, RELEASE
-from tests.e2e.conftest import Stage
+from tests.e2e.conftest import Stage, install_registry
 from tests.e2e.site import SITES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -21,6 +21,7 @@ def test_the_demo_tells_its_four_stories_and_leaves_a_cluster_as_it_found_it(sta
         access.command(sys.executable, "-m", "examples.demo"),
         cwd=ROOT, env=environment, capture_output=True, text=True, timeout=900, check=False,
     )  # fmt: skip
+    install_registry(access)  # the demo's own, which sends no webhooks, took its place
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-3000:]
     report = json.loads((ROOT / "build" / "demo.json").read_text())
     assert report["passed"] is True
