@@ -183,7 +183,7 @@ class TagWriter:
                 return failed
             known[key] = value
         if act is not None:
-            self._audit.tell(replace(act, id=f"{act.id}/{_moment(self._clock)}/done"))
+            self._audit.tell(replace(act, id=f"{act.id}/{_moment(self._clock)}/done", at=self._clock.now()))
         return None
 
     def _begun(self, task: _Task, act: AuditEvent) -> bool:
