@@ -1,6 +1,7 @@
 """What the answer to a look's query means: what can't be believed is unreadable, and nothing is ever filled in."""
 
 import math
+import re
 from dataclasses import replace
 
 import pytest
@@ -181,3 +182,22 @@ def test_what_prometheus_lacks_makes_no_canary_unreachable() -> None:
     for _ in range(10):
         state, look = observe(state, replace(readings, silence=False), config)
         assert (look.unreadable, look.canary_arrived) == (0, None)
+
+
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [
+        # By the documentation of versions before 3.7: Service and port, or that's name.
+        ("ml-fraud-v7-bbbbbbbb-80", True),
+        ("ml-fraud-v7-bbbbbbbb-http-80", True),
+        ("httproute-ml-fraud-gw-gateways-public-ep-web-0-b1941f2f4d0f5c6a2f4b-svc-ml-fraud-v7-bbbbbbbb-1", True),
+        ("ml-fraud-v7-bbbbbbbb-8080", False),
+        ("ml-other-fraud-v7-bbbbbbbb-80", False),
+        ("httproute-ml-fraud-gw-gateways-public-ep-web-0-b1941f2f4d0f5c6a2f4b-wrr", False),
+    ],
+)
+def test_traefiks_names_of_a_backend_are_known(name: str, *, known: bool) -> None:
+    text = question(PRESETS["traefik"], "ml", "fraud", {CANARY: "fraud-v7-bbbbbbbb"})
+    (pattern, *others) = set(re.findall(r'service=~"([^"]*)"', text))
+    assert others == []
+    assert (re.fullmatch(pattern, f"{name}@kubernetesgateway") is not None) == known
