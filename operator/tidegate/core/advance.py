@@ -60,12 +60,10 @@ def confirm(s: Situation) -> Decision | None:
 def held(s: Situation) -> Decision | None:
     """The step's hold is not over."""
     rollout = _rollout(s)
-    if rollout.weight == 0 or rollout.unheld or rollout.hold is None:
+    left = s.hold_left(rollout)
+    if left is None or left <= 0:
         return None
     hold = s.plan.step_at(rollout.weight).hold
-    left = hold - rollout.hold.elapsed(s.now)
-    if left <= 0:
-        return None
     return s.stay(Reason.HOLDING, f"{rollout.weight}% is held for {hold:g}s", requeue=left)
 
 

@@ -59,12 +59,11 @@ def drift(s: Situation, rollout: Rollout) -> str | None:
 
     One that a person promotes, or that served before, has no hold and is not asked.
     """
-    judged = s.seen.evidence
-    if rollout.unheld or rollout.weight == 0 or rollout.hold is None or not isinstance(judged, Judgement):
+    judged, left = s.seen.evidence, s.hold_left(rollout)
+    if left is None or left > 0 or not isinstance(judged, Judgement):
         return None
     same = (judged.canary, judged.attempt, judged.weight) == (rollout.canary.name, rollout.attempt, rollout.weight)
-    over = rollout.hold.elapsed(s.now) >= s.plan.step_at(rollout.weight).hold
-    return judged.drifted if same and over else None
+    return judged.drifted if same else None
 
 
 def unreachable(s: Situation, rollout: Rollout) -> Verdict | None:
@@ -224,11 +223,9 @@ def time_left(s: Situation, record: Record) -> list[float]:
 
 def _hold_left(s: Situation, rollout: Rollout) -> list[float]:
     """Until `drifted` may speak, whatever else the rollout waits for."""
+    left, runs = s.hold_left(rollout), rollout.hold is not None and rollout.hold.since is not None
     asked = s.plan.drift is not None and s.plan.drift.reverts
-    if not asked or rollout.unheld or rollout.weight == 0 or rollout.hold is None or rollout.hold.since is None:
-        return []
-    left = s.plan.step_at(rollout.weight).hold - rollout.hold.elapsed(s.now)
-    return [left] if left > 0 else []
+    return [left] if asked and runs and left is not None and left > 0 else []
 
 
 def _first(s: Situation, rollout: Rollout, causes: tuple[Cause, ...]) -> Verdict | None:

@@ -52,6 +52,12 @@ class Situation:
             return last
         return self.plan.step_after(rollout.weight)
 
+    def hold_left(self, rollout: Rollout) -> float | None:
+        """Seconds for which the present step is still held, 0 or less once that is over; None where nothing is held."""
+        if rollout.weight == 0 or rollout.unheld or rollout.hold is None:
+            return None
+        return self.plan.step_at(rollout.weight).hold - rollout.hold.elapsed(self.now)
+
     def pods_needed(self, rollout: Rollout) -> int:
         """Ready pods that the canary's next weight takes; all of them at the end, and where nothing serves yet."""
         target = self.target(rollout)

@@ -168,6 +168,15 @@ class _Said:
     weight: int
     at: float
 
+    @property
+    def findings(self) -> tuple[Finding, ...]:
+        """Those of all guards."""
+        return self.ruling.findings if self.drift is None else (*self.ruling.findings, self.drift)
+
+    def drifted(self, guard: DriftGuard | None) -> Verdict:
+        """What predictions say, healthy where a guard asks nothing of them."""
+        return self.drift.verdict if guard is not None and guard.enforced and self.drift else Verdict.HEALTHY
+
 
 @dataclass(slots=True)
 class SourceWatch:
@@ -269,21 +278,19 @@ class SourceWatch:
         if said is None or (self.missing is not None and self.breach is None):
             message = self.missing or f"no look at {self._what} in this step yet"
             return Unavailable(reason=Reason.EVIDENCE_MISSING, message=message)
-        ruling, drift = said.ruling, said.drift
-        asked = self.spec.drift is not None and self.spec.drift.enforced
+        ruling, drifted = said.ruling, said.drifted(self.spec.drift)
         fresh = now - said.at <= max(FRESH_INTERVALS * self.spec.interval, FRESH)
         return Judgement(
             canary=self.spec.canary.revision,
             attempt=self.spec.attempt,
             weight=said.weight,
-            findings=(*(self._named(finding) for finding in ruling.findings), *([drift] if drift else [])),
+            findings=tuple(self._named(finding) for finding in said.findings),
             fresh=fresh,
-            healthy=ruling.verdict is Verdict.HEALTHY
-            and (not asked or drift is None or drift.verdict is Verdict.HEALTHY),
+            healthy=ruling.verdict is Verdict.HEALTHY and drifted is Verdict.HEALTHY,
             breach=_obstacle(ruling, self.source),
             suspected=ruling.suspected,
             held=ruling.held,
-            drifted=drift.message if asked and drift and drift.verdict is Verdict.BREACH else None,
+            drifted=said.drift.message if said.drift and drifted is Verdict.BREACH else None,
         )
 
     @property
@@ -301,8 +308,7 @@ class SourceWatch:
         if self.said is None:
             return (self.missing,)
         ruling = self.said.ruling
-        findings = (*ruling.findings, *([self.said.drift] if self.said.drift else []))
-        verdicts = tuple((finding.guard, finding.verdict, finding.held) for finding in findings)
+        verdicts = tuple((finding.guard, finding.verdict, finding.held) for finding in self.said.findings)
         return self.missing, self.said.weight, ruling.verdict, ruling.suspected, ruling.held is None, verdicts
 
     def _named(self, finding: Finding) -> Finding:

@@ -50,13 +50,9 @@ class RevertLane:
         self._stopping = asyncio.Event()
         metrics.reverting.set_function(lambda: len(self._tasks))
 
-    def rolling(self, key: str) -> bool:
-        """Whether an object has a rollout that could be reverted, by its route: on every replica, leader or not."""
-        return self._observer.rolling(key)
-
     def look(self, key: str) -> None:
         """Something was told of this object: revert if there is a cause. Returns at once."""
-        if not self.rolling(key):
+        if not self._observer.rolling(key):
             return
         if key in self._tasks:
             self._again.add(key)

@@ -45,7 +45,7 @@ class Standby:
         Not where the time alone is the cause: this machine's clock may be wrong, and the next leader will look. Nor
         where the canary's traffic has left by its Service: the route is left to who diverted it, or leads next.
         """
-        if not self._reverts.rolling(key):
+        if not self._world.rolling(key):
             return False
         snapshot = self._observer.snapshot(key)
         found = wanted_revert(snapshot) if snapshot is not None else None

@@ -22,6 +22,14 @@ def finding(look: Look) -> dict[str, Any]:
     return found
 
 
+async def other(stage: Stage, **drift: Any) -> tuple[str, str]:
+    """One version serves, and another comes that predicts something else."""
+    first = await stage.serve(watching(stage, **drift))
+    second = stage.point()
+    stage.traffic.predicts[second] = HIGH
+    return first, second
+
+
 async def held(stage: Stage, version: str) -> Look:
     """It has the first weight and waits for a person."""
     return await stage.until(lambda look: look.reason("Reconciling") == "PredictionsDrifted", f"{version} is held")
@@ -45,9 +53,7 @@ async def test_a_version_that_predicts_what_stable_predicts_goes_all_the_way(sta
 
 
 async def test_one_that_predicts_something_else_keeps_its_weight_until_somebody_promotes_it(stage: Stage) -> None:
-    await stage.serve(watching(stage))
-    second = stage.point()
-    stage.traffic.predicts[second] = HIGH
+    _, second = await other(stage)
     look = await held(stage, second)
     assert look.weights[second] == 25
     assert finding(look)["verdict"] == "Breach"
@@ -63,18 +69,14 @@ async def test_one_that_predicts_something_else_keeps_its_weight_until_somebody_
 
 
 async def test_or_until_somebody_allows_that_much(stage: Stage) -> None:
-    await stage.serve(watching(stage))
-    second = stage.point()
-    stage.traffic.predicts[second] = HIGH
+    _, second = await other(stage)
     await held(stage, second)
     await stage.respec(guards={"drift": {"minPredictions": 500, "maxPsi": "10", "mode": "Observe"}})
     await stage.serves(second)
 
 
 async def test_it_goes_back_at_the_end_of_the_hold_where_that_is_asked_for(stage: Stage) -> None:
-    first = await stage.serve(watching(stage, onDrift="Revert"))
-    second = stage.point()
-    stage.traffic.predicts[second] = HIGH
+    first, second = await other(stage, onDrift="Revert")
     await stage.rolling_of(second, 25)
     began = asyncio.get_running_loop().time()
     look = await stage.reverted(second)
@@ -99,9 +101,7 @@ async def test_nobody_is_raised_without_predictions_enough(stage: Stage) -> None
 
 
 async def test_a_new_leader_gathers_anew_and_comes_to_the_same_end(stage: Stage) -> None:
-    first = await stage.serve(watching(stage, onDrift="Revert"))
-    second = stage.point()
-    stage.traffic.predicts[second] = HIGH
+    first, second = await other(stage, onDrift="Revert")
     await stage.rolling_of(second, 25)
     await asyncio.sleep(25)
     await stage.reborn()
