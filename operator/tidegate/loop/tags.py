@@ -41,6 +41,8 @@ LAST_BACKOFF = 60.0
 LONGEST_BACKOFF = 900.0
 #: What happened longer ago (seconds) was tagged by an earlier leader, so that a start with many objects reads nothing.
 RECENT = 86400.0
+#: What keeps a write back, or from being called done, where nobody can be told of it.
+UNTOLD = Unavailable(reason=Reason.NOT_POLLED_YET, message="the audit trail takes nothing now")
 _GONE = frozenset({Reason.VERSION_NOT_FOUND, Reason.MODEL_NOT_FOUND})
 Tags = Mapping[VersionId, Mapping[str, str]]
 #: The ModelRegistry that is asked (None: the operator's own) and the model's name.
@@ -51,14 +53,14 @@ _Source = tuple[str | None, str]
 class _Task:
     """The tags of one object that are being brought about.
 
-    `known`: what the registry is known to have by now. `begun`: writes that the audit trail was told of, by their ids.
+    `known`: what the registry is known to have by now. `begun`: what the audit trail was told of and is not done yet.
     """
 
     ref: ObjectRef
     wanted: Tags
     due: float
     known: dict[VersionId, dict[str, str]] = field(default_factory=dict)
-    begun: set[str] = field(default_factory=set)
+    begun: dict[VersionId, AuditEvent] = field(default_factory=dict)
     failures: int = 0
     failed: str = ""
     done: bool = False
@@ -167,10 +169,9 @@ class TagWriter:
                 return read
             known = task.known[version] = dict(read.tags)
         if all(known.get(key) == value for key, value in tags.items() if not key.endswith(".at")):
-            return None
-        act = self._act(task.ref, version, known, tags)
-        if act is not None and not self._begun(task, act):
-            return Unavailable(reason=Reason.NOT_POLLED_YET, message="the audit trail takes nothing now")
+            return self._done(task, version)
+        if not self._begun(task, version, self._act(task.ref, version, known, tags)):
+            return UNTOLD
         for key, value in tags.items():
             if known.get(key) == value:
                 continue
@@ -182,17 +183,26 @@ class TagWriter:
             if failed is not None:
                 return failed
             known[key] = value
-        if act is not None:
-            self._audit.tell(replace(act, id=f"{act.id}/{_moment(self._clock)}/done", at=self._clock.now()))
-        return None
+        return self._done(task, version)
 
-    def _begun(self, task: _Task, act: AuditEvent) -> bool:
-        """Whether the trail knows that this is about to be written: it is told once by each leader that tries."""
-        if act.id not in task.begun:
-            if not self._audit.tell(replace(act, id=f"{act.id}/{_moment(self._clock)}/begun", outcome="begun")):
-                return False
-            task.begun.add(act.id)
+    def _begun(self, task: _Task, version: VersionId, act: AuditEvent | None) -> bool:
+        """Whether the trail knows what is about to be written: each leader that tries tells it once."""
+        told = task.begun.get(version)
+        if act is None or (told is not None and told.id == act.id):
+            return True
+        if not self._audit.tell(replace(act, id=f"{act.id}/{_moment(self._clock)}/begun", outcome="begun")):
+            return False
+        task.begun[version] = act
         return True
+
+    def _done(self, task: _Task, version: VersionId) -> Unavailable | None:
+        """Tell the trail that what was begun is written, however many tries that took."""
+        act = task.begun.get(version)
+        if act is not None:
+            if not self._audit.tell(replace(act, id=f"{act.id}/{_moment(self._clock)}/done", at=self._clock.now())):
+                return UNTOLD
+            del task.begun[version]
+        return None
 
     def _act(
         self, ref: ObjectRef, version: VersionId, known: Mapping[str, str], tags: Mapping[str, str]

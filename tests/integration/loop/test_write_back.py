@@ -237,3 +237,49 @@ async def test_a_registry_that_is_away_for_long_is_told_of_once_for_each_thing_i
     await says(stage, first, "stable", "100", "Promoted")
     told = [event for event in stage.trail.events if event.act is Act.WRITTEN_BACK]
     assert [(event.target, event.outcome) for event in told[2:]] == [("stable", "done")]
+
+
+@pytest.mark.parametrize("key", ["reason", "at"])
+async def test_a_write_that_breaks_off_half_way_is_done_in_the_trail_when_the_rest_is_written(
+    stage: Stage, key: str
+) -> None:
+    stage.trail = FakeTrail()
+    first = await stage.serve(stage.manifest(rollout=SHORT))
+    await says(stage, first, "stable", "100", "Promoted")
+    second, broken = str(int(first) + 1), []
+
+    def breaks_off(write: tuple[str, ...]) -> Unavailable | None:
+        if broken or told(stage, second)[0] != "stable" or f"{PREFIX}.{key}" not in write:
+            return None
+        broken.append(write)
+        return AWAY
+
+    stage.registry.writer.before = breaks_off
+    assert stage.point() == second
+    await stage.serves(second)
+    await says(stage, second, "stable", "100", "Promoted")
+    assert len(broken) == 1
+    await asyncio.sleep(60)
+    acts = [event for event in stage.trail.events if event.act is Act.WRITTEN_BACK]
+    last = {event.version: (event.target, event.outcome) for event in acts}
+    assert last == {first: ("retired", "done"), second: ("stable", "done")}
+
+
+async def test_where_the_trail_is_full_when_all_is_written_newer_words_take_the_place_of_the_second_line(
+    stage: Stage,
+) -> None:
+    stage.trail = trail = FakeTrail()
+
+    def fills(_: object) -> None:
+        trail.full = True
+
+    stage.registry.writer.before = fills
+    first = await stage.serve(stage.manifest(rollout=SHORT))
+    await says(stage, first, "canary", "0", "Starting")
+    assert [event.outcome for event in trail.events if event.act is Act.WRITTEN_BACK] == ["begun"]
+    stage.registry.writer.before = lambda _: None
+    trail.full = False
+    await says(stage, first, "stable", "100", "Promoted")
+    await asyncio.sleep(10)
+    acts = [(event.target, event.outcome) for event in trail.events if event.act is Act.WRITTEN_BACK]
+    assert acts == [("canary", "begun"), ("stable", "begun"), ("stable", "done")]
