@@ -20,6 +20,8 @@ MODEL_CONTAINER = "model"
 ABORTED = "aborted by annotation"
 #: Characters kept of a cause: it is written into the route's annotations, which are bounded.
 LONGEST = 500
+#: A canary that no request reaches is rejected when so many of its attempts have failed.
+SILENT_TRIES = 3
 
 
 def condemned(s: Situation, rollout: Rollout) -> Verdict | None:
@@ -70,13 +72,13 @@ def unreachable(s: Situation, rollout: Rollout) -> Verdict | None:
     """The canary is given traffic and never counts any: it hangs, or nothing gets there.
 
     Where a router's own control plane begins anew, a new backend may get nothing for half a minute, and the version
-    has no part in it. So it is tried once more, and rejected if the attempt before ended in the same way.
+    has no part in it. So it is tried again, and rejected when so many attempts have failed, the last two in this way.
     """
     found = _held_against(s, rollout)
     if found is None or found.reason is not Reason.UNREACHABLE:
         return None
     before = s.record.parking(rollout.canary)
-    again = before is not None and before.reason is Reason.UNREACHABLE
+    again = before is not None and before.reason is Reason.UNREACHABLE and before.tries >= SILENT_TRIES - 1
     return Verdict(reason=found.reason, message=found.message, rejects=again, at=s.now)
 
 

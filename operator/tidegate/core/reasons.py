@@ -162,7 +162,7 @@ MEANING: Mapping[Reason, str] = {
     "the version is rejected.",
     Reason.CRASHED: "A container of the canary exited or restarted while it had traffic. Rejected.",
     Reason.UNREACHABLE: "The canary was given traffic but counted no requests, or none of its pods could be read while "
-    "stable's could. Parked, as a router that starts anew may send it none; rejected if the next attempt ends so, too.",
+    "stable's could. Parked, as a router that starts anew may send it none; rejected if it ends so for the third time.",
     Reason.GATE_FAILED: "A gate of `spec.gates` refused the version before it got a request; `status.gates` has what "
     "each of them found. Rejected: not tried again by itself. Mend what it names and register a new version, or set "
     "the annotation `tidegate.dev/retry`.",

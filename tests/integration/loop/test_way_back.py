@@ -74,12 +74,14 @@ async def test_a_canary_that_counts_no_request_is_tried_again_and_promoted_if_th
     assert stage.books.wrong == []
 
 
-async def test_a_canary_that_counts_no_request_for_the_second_time_is_rejected(stage: Stage) -> None:
+async def test_a_canary_that_counts_no_request_for_the_third_time_is_rejected(stage: Stage) -> None:
     first = await stage.serve()
     second = await stage.rolling(5)
     await unheard(stage, second)
     look = await unheard(stage, second)
-    assert (look.rejected[second]["reason"], look.rejected[second]["attempt"]) == ("Unreachable", 2)
+    assert (look.parked[second]["reason"], look.rejected) == ("Unreachable", {})
+    look = await unheard(stage, second)
+    assert (look.rejected[second]["reason"], look.rejected[second]["attempt"]) == ("Unreachable", 3)
     assert not look.parked
     await asyncio.sleep(7200)
     assert (await stage.look()).weights == {first: 100}

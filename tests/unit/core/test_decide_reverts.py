@@ -29,9 +29,9 @@ def _exit(**fields: Any) -> Exit:
     return replace(Exit(pod="canary-0", container="model", code=3, message="boom"), **fields)
 
 
-def _parked_before(reason: Reason, revision: Revision = make.V7) -> Record:
-    """An attempt before ended so."""
-    entry = Parking(revision=revision, attempt=0, reason=reason, message="so", at=0, tries=1, retry_at=60)
+def _parked_before(reason: Reason, revision: Revision = make.V7, *, tries: int = 2) -> Record:
+    """So many attempts before failed, the last of them so."""
+    entry = Parking(revision=revision, attempt=0, reason=reason, message="so", at=0, tries=tries, retry_at=60)
     return replace(AT_5, parked=(entry,))
 
 
@@ -51,7 +51,13 @@ CAUSES: dict[str, tuple[Record, dict[str, Any], Reason, bool]] = {
         Reason.UNREACHABLE,
         False,
     ),
-    "silence after silence rejects": (
+    "silence after silence parks": (
+        _parked_before(Reason.UNREACHABLE, tries=1),
+        {"evidence": make.judgement(AT_5, breach=SILENCE)},
+        Reason.UNREACHABLE,
+        False,
+    ),
+    "silence for the third time rejects": (
         _parked_before(Reason.UNREACHABLE),
         {"evidence": make.judgement(AT_5, breach=SILENCE)},
         Reason.UNREACHABLE,
