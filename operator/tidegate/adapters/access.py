@@ -6,19 +6,20 @@ nothing that we need and retries by itself.
 """
 
 import asyncio
-import json
 import os
 import ssl
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import aiohttp
 import yaml
+from aiohttp.connector import Connection
 
+from tidegate import jsontext
 from tidegate.errors import Unreachable
 
 #: Below the 90 s after which the API server closes an idle connection: a revert must not wait for a handshake.
@@ -197,14 +198,11 @@ def lean(text: str | bytes) -> Any:
     Raises:
         ValueError: It is no JSON.
     """
-    return json.loads(text, object_pairs_hook=_lean_object)
-
-
-def _lean_object(fields: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(fields)
-    # A label or an annotation of that name would have a text.
-    if isinstance(value.get("managedFields"), list):
-        del value["managedFields"]
+    value = jsontext.read(text)
+    if isinstance(value, dict):
+        for body in (value, *(value.get("items") or ())):
+            if isinstance(body, dict) and isinstance(meta := body.get("metadata"), dict):
+                meta.pop("managedFields", None)
     return value
 
 
@@ -217,6 +215,33 @@ class Lean(aiohttp.ClientResponse):
         """The body as `lean` reads it, or what is to be read instead."""
         found = await super().json(**{"loads": lean, **options})
         return found if self.instead is None else self.instead
+
+    async def start(self, connection: Connection) -> "Lean":
+        """See the library. kopf reads the lines of a watch itself, with Python's own reader."""
+        await super().start(connection)
+        if self.url.query.get("watch"):
+            self.content = cast("aiohttp.StreamReader", _Lines(self.content))
+        return self
+
+
+class _Lines:
+    """A stream of JSON lines none of which is deeper than kopf can read."""
+
+    def __init__(self, content: aiohttp.StreamReader) -> None:
+        self._content = content
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._content, name)
+
+    async def iter_chunked(self, size: int) -> AsyncIterator[bytes]:
+        """As the stream's own, but for where lines are cut: after their ends."""
+        rest = b""
+        async for data in self._content.iter_chunked(size):
+            *lines, rest = (rest + data).split(b"\n")
+            if lines:
+                yield b"".join(jsontext.shallowed(line) + b"\n" for line in lines)
+        if rest:
+            yield jsontext.shallowed(rest)
 
 
 async def _patiently(request: aiohttp.ClientRequest, handler: Handler) -> aiohttp.ClientResponse:

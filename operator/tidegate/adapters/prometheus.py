@@ -5,7 +5,6 @@ with warnings) is none, since a counter of which a part is missing looks like on
 """
 
 import asyncio
-import json
 import math
 import os
 import ssl
@@ -16,6 +15,7 @@ from typing import Any
 import aiohttp
 from yarl import URL
 
+from tidegate import jsontext
 from tidegate.core.reasons import Reason
 from tidegate.core.samples import Sample
 from tidegate.core.values import Unavailable
@@ -133,7 +133,7 @@ def _read(status: int, kind: str, body: bytes) -> tuple[Sample, ...]:
     if status >= _SERVER_ERROR:
         raise _Fault(Reason.PROMETHEUS_UNREACHABLE, f"answered {status}")
     try:
-        answer: Any = json.loads(body)
+        answer: Any = jsontext.read(body)
         if status in _BAD_QUERY:
             raise _Fault(Reason.QUERY_REFUSED, str(answer["error"]))
         if status != _OK or answer["status"] != "success":

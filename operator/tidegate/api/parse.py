@@ -40,6 +40,10 @@ from tidegate.errors import InvalidSpec
 _UNIT = {"seconds": 1.0, "milliseconds": 0.001}
 #: The CPU use (per cent of the request) that autoscalers aim at where nobody says by what they are to go.
 DEFAULT_CPU = 80
+#: Levels of lists and maps in a spec, of its free parts: fewer than are read (`jsontext`), so that none is missed.
+DEEPEST = 64
+#: Parts of a path that are named where it has so many.
+SHOWN = 6
 
 
 def reference(body: Mapping[str, Any]) -> ObjectRef:
@@ -55,11 +59,25 @@ def parse(body: Mapping[str, Any]) -> Plan:
         InvalidSpec: with (field path, what is wrong and the way out) of everything that is wrong, also where the
             object was valid under the rules of an earlier version.
     """
+    if (place := _bottomless(body.get("spec"))) is not None:
+        raise InvalidSpec(((place, f"is nested more than {DEEPEST} levels deep; put what is below into fewer"),))
     try:
         wanted = ModelDeployment.model_validate(body)
     except ValidationError as error:
         raise InvalidSpec(tuple(findings(error, KIND))) from error
     return _plan(wanted.metadata, wanted.spec)
+
+
+def _bottomless(spec: Any) -> str | None:
+    """The field of a spec below which there is more than can be read; None where there is none."""
+    below: list[tuple[tuple[str, ...], Any]] = [(("spec",), spec)]
+    while below:
+        path, value = below.pop()
+        inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+        if len(path) > DEEPEST and inner:
+            return ".".join(path[:SHOWN])
+        below += [((*path, str(key)), part) for key, part in inner if isinstance(part, (dict, list))]
+    return None
 
 
 def _plan(metadata: Metadata, spec: Spec) -> Plan:

@@ -3,7 +3,6 @@
 Handlers only put and drop here and learn which `ModelDeployment`s to look at again. Reading costs no I/O.
 """
 
-import json
 import sys
 import zlib
 from collections import defaultdict
@@ -11,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from tidegate import jsontext
 from tidegate.adapters.gateway import Claims
 from tidegate.api.approval import approved_object
 from tidegate.core.autoscaling import scaled_deployment
@@ -181,14 +181,14 @@ class World:
         return [self._unpacked(kept) for kept in self._owned.get(key, ()) if kept.kind == kind]
 
     def _pack(self, slim: Manifest) -> bytes:
-        text = json.dumps(slim, separators=(",", ":")).encode()
+        text = jsontext.write(slim)
         return self._packing.setdefault(slim["kind"], Packing(like=text)).pack(text)
 
     def _unpacked(self, kept: "Kept") -> Manifest:
         return self._values.of((kept.kind, kept.name), kept, self._unpack)
 
     def _unpack(self, kept: "Kept") -> Manifest:
-        body: Manifest = json.loads(self._packing[kept.kind].unpack(kept.packed))
+        body: Manifest = jsontext.read(self._packing[kept.kind].unpack(kept.packed))
         return body
 
     def _own(self, before: "Kept | None", after: "Kept | None") -> None:

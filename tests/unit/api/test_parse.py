@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from tests.unit.api.case import CUSTOM, EXAMPLES, LEAST, merge
 
-from tidegate.api.parse import parse, reference
+from tidegate.api.parse import DEEPEST, parse, reference
 from tidegate.core.guards import Absolute, Guard, Increase, Kind, Mode, Ratio
 from tidegate.core.plan import Candidate, MetricsFormat, Plan, Pointer, PointerKind, Runtime, Step
 from tidegate.core.queries import QueryGuard
@@ -318,3 +318,18 @@ def test_a_candidate_is_a_second_pointer() -> None:
 def test_tags_are_written_back_unless_nobody_wants_them() -> None:
     assert _plan().write_back
     assert not _plan(model={"writeBack": "None"}).write_back
+
+
+@pytest.mark.parametrize("levels", [DEEPEST - 3, DEEPEST - 2])
+def test_what_is_nested_too_deeply_is_named(levels: int) -> None:
+    """`spec.gates.request.body` are four levels, and the body is one."""
+    inner: object = 1
+    for _ in range(levels - 1):
+        inner = [inner]
+    asked = {"smoke": {}, "request": {"path": "/invocations", "body": {"a": inner}}}
+    if levels == DEEPEST - 3:
+        assert _plan(gates=asked).gates.body is not None
+        return
+    with pytest.raises(InvalidSpec, match="64 levels") as error:
+        _plan(gates=asked)
+    assert [path for path, _ in error.value.findings] == ["spec.gates.request.body.a.0"]
