@@ -1,7 +1,9 @@
 """Alerts read from Prometheus, for where nobody can push them: the series `ALERTS`, asked for by the leader.
 
-Each reading is the whole truth of its moment: what is not in it any more is resolved. One that fails says nothing, so
-that what fires goes on to hold; after it, nobody knows when a new alert began, and it counts as old.
+Each reading is the whole truth of its moment: what is not in it any more is resolved, if Prometheus remembers that it
+fired. One that has lost its data, or never had any (the other one of two behind one address), does not know. A reading
+that fails says nothing, so that what fires goes on to hold; after it, nobody knows when a new alert began, and it
+counts as old.
 """
 
 import asyncio
@@ -28,6 +30,8 @@ _log = structlog.get_logger("tidegate")
 FIRING = 'ALERTS{alertstate="firing"}'
 #: The value is when the alert's condition began to hold: earlier than it fired, where the rule has a `for`.
 BEGINNINGS = "ALERTS_FOR_STATE"
+#: What fired lately: only asked for when something does not fire any more.
+REMEMBERED = 'last_over_time(ALERTS{alertstate="firing"}[6h])'
 #: Seconds between two readings: as much as the clocks of senders are allowed to differ.
 INTERVAL = 5.0
 #: A reading is followed by the next one within this many intervals, or what is new in that may have begun at any time.
@@ -89,7 +93,11 @@ class PolledAlerts:
         # Of what has no beginning one only knows that it is not after the canary's.
         self._since = {labels: self._since.get(labels, began.get(labels, 1.0)) for labels in firing}
         self._read_at = now
-        await self._tell(self._wanted())
+        if self._shown is None:
+            self._shown = dict(self._on_routes())
+        wanted = self._wanted()
+        await self._keep_unforgotten(wanted, self._shown)
+        await self._tell(wanted, self._shown)
 
     async def _beginnings(self) -> dict[Labels, float] | None:
         found = await self._prometheus.query(BEGINNINGS, timeout=TIMEOUT)
@@ -98,7 +106,7 @@ class PolledAlerts:
             return None
         return {_labels(sample): max(1.0, sample.value) for sample in found if sample.value < self._clock.now()}
 
-    def _wanted(self) -> dict[str, dict[str, Alert]]:
+    def _wanted(self) -> defaultdict[str, dict[str, Alert]]:
         """What fires, by object and fingerprint."""
         match, wanted = self._matching.now(), defaultdict[str, dict[str, Alert]](dict)
         for labels, since in self._since.items():
@@ -108,13 +116,26 @@ class PolledAlerts:
                 wanted[key][alert.fingerprint] = alert
         return wanted
 
-    async def _tell(self, wanted: Mapping[str, Mapping[str, Alert]]) -> None:
-        if self._shown is None:
-            self._shown = dict(self._on_routes())
+    async def _keep_unforgotten(
+        self, wanted: defaultdict[str, dict[str, Alert]], shown: Mapping[str, Mapping[str, Alert]]
+    ) -> None:
+        """Take what is shown and fires no more for firing still, but for what Prometheus remembers."""
+        gone = [(key, a) for key, known in shown.items() for a in known.values() if a.fingerprint not in wanted[key]]
+        if not gone:
+            return
+        found = await self._prometheus.query(REMEMBERED, timeout=TIMEOUT)
+        if isinstance(found, Unavailable):
+            _log.warning("alerts can't be read", reason=found.reason, error=found.message)
+        fired = set() if isinstance(found, Unavailable) else {_alert(dict(_labels(s)), 0.0).fingerprint for s in found}
+        for key, alert in gone:
+            if alert.fingerprint not in fired:
+                wanted[key][alert.fingerprint] = alert
+
+    async def _tell(self, wanted: Mapping[str, Mapping[str, Alert]], shown: dict[str, dict[str, Alert]]) -> None:
         turns = asyncio.Semaphore(MOST_OBJECTS)
         async with asyncio.TaskGroup() as group:
-            for key in {*wanted, *self._shown}:
-                group.create_task(self._change(key, wanted.get(key, {}), self._shown, turns))
+            for key in {*wanted, *shown}:
+                group.create_task(self._change(key, wanted.get(key, {}), shown, turns))
 
     async def _change(
         self, key: str, new: Mapping[str, Alert], shown: dict[str, dict[str, Alert]], turns: asyncio.Semaphore
