@@ -95,7 +95,7 @@ class Metrics:
             "outcome",
         )
         self.events_dropped = self._counter(
-            "tidegate_events_dropped_total", "Kubernetes Events not written, by cause: rate or error.", "cause"
+            "tidegate_events_dropped_total", "Kubernetes Events not written, by cause: rate, queue or error.", "cause"
         )
         self.notifications = self._counter(
             "tidegate_notifications_total",
@@ -155,7 +155,7 @@ class Metrics:
             self.passes.labels(outcome=outcome)
         for result in ("promoted", "rejected", "parked"):
             self.rollouts.labels(result=result)
-        for cause in ("rate", "error"):
+        for cause in ("rate", "queue", "error"):
             self.events_dropped.labels(cause=cause)
         for written in ("written", "failed", "lost"):
             self.audit_events.labels(result=written)

@@ -173,9 +173,9 @@ class Operator:
             gates=self.gates,
             trials=self.trials,
         )
-        events = EventRecorder(cluster=cluster, clock=clock, metrics=self.metrics, instance=socket.gethostname())
+        self.events = EventRecorder(cluster=cluster, clock=clock, metrics=self.metrics, instance=socket.gethostname())
         self.notices = Notices(notifiers, clock=clock, metrics=self.metrics)
-        announcer = Announcer(events=events, notices=self.notices, metrics=self.metrics)
+        announcer = Announcer(events=self.events, notices=self.notices, metrics=self.metrics)
         self.retention = Retention(
             own=settings.own_retention,
             every=settings.retention_interval,
@@ -322,6 +322,7 @@ class Operator:
             group.create_task(self.relister.run())
             group.create_task(self.watchdog.run())
             group.create_task(self.supervisor.keep("notices", self.notices.run))
+            group.create_task(self.supervisor.keep("events", self.events.run))
             await self.relister.complete.wait()
             self.matching.now()  # the first time takes a while, and an alert shall not
             self._rest()
@@ -381,6 +382,7 @@ class Operator:
         await self.models.close()
         await self.evidence.close()
         await self.words.close()
+        await self.events.stop()
         await self.notices.stop()
 
 

@@ -23,7 +23,7 @@ class Announcer:
         self._notices = notices
         self._metrics = metrics
 
-    async def transition(self, ref: ObjectRef, before: Record, after: Record, reason: Reason, message: str) -> None:
+    def transition(self, ref: ObjectRef, before: Record, after: Record, reason: Reason, message: str) -> None:
         """Tell that the record went from one to the other."""
         told = transition(ref, before, after, reason, message)
         _log.info("decided", **told.fields())
@@ -33,25 +33,25 @@ class Announcer:
             self._metrics.rollouts.labels(result=result).observe(max(0.0, past.ended - past.started))
         if _shown(before) != _shown(after):
             warning = after.rollout is not None and after.rollout.verdict is not None
-            await self._events.emit(
+            self._events.tell(
                 ref, reason=reason.value, action="Rollout", note=message, warning=warning, decision=told.decision
             )
 
-    async def diverted(self, ref: ObjectRef, before: Record, after: Record, away: Diversion) -> None:
+    def diverted(self, ref: ObjectRef, before: Record, after: Record, away: Diversion) -> None:
         """Tell that a canary's Service was taken off its own pods, as the route could not be given the record."""
         canary = after.rollout.canary.name if after.rollout is not None else ""
         # The clients' requests are with stable now, whenever the route follows. That is told to nobody again.
         self._notices.tell(notices(ref, before, after, away.verdict.reason, away.verdict.message))
         _log.error("diverted", object=ref.key, service=canary, to=away.to, verdict=away.verdict.message)
         note = f"{away.verdict.message}; the route can't be written, so Service {canary} selects the pods of {away.to}"
-        await self._events.emit(ref, reason=Reason.ROUTE_DIVERTED.value, action="Divert", note=note, warning=True)
+        self._events.tell(ref, reason=Reason.ROUTE_DIVERTED.value, action="Divert", note=note, warning=True)
 
-    async def put_back(self, ref: ObjectRef, what: str) -> None:
+    def put_back(self, ref: ObjectRef, what: str) -> None:
         """Tell that an object of ours (kind and name) was not as it has to be and was put back."""
         _log.warning("put back", object=ref.key, what=what)
         self._metrics.put_back.labels(kind=what.partition(" ")[0]).inc()
         note = f"{what} was changed by somebody else and was put back"
-        await self._events.emit(ref, reason="PutBack", action="PutBack", note=note, warning=True)
+        self._events.tell(ref, reason="PutBack", action="PutBack", note=note, warning=True)
 
 
 def _shown(record: Record) -> tuple[object, ...]:

@@ -138,7 +138,7 @@ class SecondPlane:
             _log.error("diversion failed, it is tried again", object=snapshot.key, error=str(error))
             return False
         self.metrics.diversions.inc()
-        await self.announcer.diverted(snapshot.ref, snapshot.seen.record, record, wanted)
+        self.announcer.diverted(snapshot.ref, snapshot.seen.record, record, wanted)
         return True
 
     async def _refresh(self, snapshot: Snapshot, canary: str) -> None:

@@ -3,9 +3,13 @@
 An Event that is told again is not made again: its series counts, written at once the first time and then with a
 heartbeat. (`series.count` is, by the API, the number of occurrences up to the last heartbeat.) However much an object
 flaps, it can't fill the API server's store: each object has a budget, as in client-go (EventSourceObjectSpamFilter).
+
+They are written from a queue: no revert, no alert's answer and no pass waits for one.
 """
 
-from collections import OrderedDict
+import asyncio
+import hashlib
+from collections import OrderedDict, deque
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -14,7 +18,7 @@ import structlog
 
 from tidegate.core.labels import API_VERSION, GROUP, KIND
 from tidegate.core.values import ObjectRef
-from tidegate.errors import ClusterError
+from tidegate.errors import ClusterError, Conflict
 from tidegate.ports import Clock, Cluster, Manifest
 from tidegate.telemetry import Metrics
 
@@ -29,6 +33,10 @@ BURST = 25
 REFILL = 60.0
 #: Objects and Events remembered; the ones unused longest are forgotten first.
 REMEMBERED = 2048
+#: Events that wait to be written; one more drops the oldest.
+MOST = 1000
+#: Seconds that the end of the process waits for them.
+FAREWELL = 0.5
 
 
 @dataclass(slots=True, kw_only=True)
@@ -58,9 +66,10 @@ class _Words:
     warning: bool
 
     @property
-    def identity(self) -> tuple[str, ...]:
-        """What makes two of them the same one."""
-        return self.ref.uid, self.reason, self.action, self.note, str(self.warning)
+    def identity(self) -> bytes:
+        """What makes two of them the same one: a digest, as thousands are remembered."""
+        words = (self.ref.uid, self.reason, self.action, self.note, self.warning)
+        return hashlib.blake2b(repr(words).encode(), digest_size=16).digest()
 
 
 @dataclass(slots=True, kw_only=True)
@@ -72,20 +81,23 @@ class _Budget:
 
 
 class EventRecorder:
-    """Writes Events. What it can't write is lost: an Event is worth no retry."""
+    """Writes Events, oldest first. What it can't write is lost: an Event is worth no retry."""
 
     def __init__(self, *, cluster: Cluster, clock: Clock, metrics: Metrics, instance: str) -> None:
         self._cluster = cluster
         self._clock = clock
         self._metrics = metrics
         self._instance = instance
-        self._told: OrderedDict[tuple[str, ...], _Told] = OrderedDict()
+        self._told: OrderedDict[bytes, _Told] = OrderedDict()
         self._budgets: OrderedDict[str, _Budget] = OrderedDict()
+        self._waiting: deque[tuple[_Words, _Told, bool]] = deque()
+        self._filled = asyncio.Event()
+        self._stamp = 0
 
-    async def emit(
+    def tell(
         self, ref: ObjectRef, *, reason: str, action: str, note: str, warning: bool, decision: str | None = None
     ) -> None:
-        """Tell something of an object; `decision` joins the Event to the log's line."""
+        """Queue what is told of an object; `decision` joins the Event to the log's line. Returns at once."""
         words = _Words(ref=ref, reason=reason, action=action, note=note, warning=warning)
         now = self._clock.monotonic()
         known = self._series(words.identity, now)
@@ -96,12 +108,55 @@ class EventRecorder:
         if not self._may_write(ref.uid, now):
             self._metrics.events_dropped.labels(cause="rate").inc()
             return
-        if known is None:
-            await self._first(words, decision)
-        else:
-            await self._again(words, known, now)
+        self._queue(words, known or self._new(words, decision, now), again=known is not None)
+        if known is not None:
+            known.written = now
 
-    def _series(self, identity: tuple[str, ...], now: float) -> _Told | None:
+    async def run(self) -> None:
+        """Write until cancelled; what is queued then stays queued."""
+        while True:
+            await self._filled.wait()
+            await self.flush()
+            self._filled.clear()
+
+    async def flush(self) -> None:
+        """Write until nothing is left."""
+        while self._waiting:
+            entry = self._waiting[0]
+            await self._write(*entry)
+            if self._waiting and self._waiting[0] is entry:  # it may have been dropped meanwhile
+                self._waiting.popleft()
+
+    async def stop(self) -> None:
+        """After `run` ended: give what is queued a last moment, then forget it."""
+        try:
+            async with asyncio.timeout(FAREWELL):
+                await self.flush()
+        except TimeoutError:
+            self._dropped(len(self._waiting))
+            self._waiting.clear()
+
+    def _queue(self, words: _Words, told: _Told, *, again: bool) -> None:
+        if len(self._waiting) >= MOST:
+            self._waiting.popleft()
+            self._dropped(1)
+        self._waiting.append((words, told, again))
+        self._filled.set()
+
+    def _dropped(self, count: int) -> None:
+        self._metrics.events_dropped.labels(cause="queue").inc(count)
+
+    def _new(self, words: _Words, decision: str | None, now: float) -> _Told:
+        wall = self._clock.now()
+        # Microseconds, as everybody names them; no two of ours are the same.
+        self._stamp = max(int(wall * 1e6), self._stamp + 1)
+        name = f"{words.ref.name}.{self._stamp:x}"
+        told = _Told(name=name, at=wall, decision=decision, count=1, seen=now, written=now)
+        self._told[words.identity] = told
+        _bounded(self._told)
+        return told
+
+    def _series(self, identity: bytes, now: float) -> _Told | None:
         """What goes on; what was seen last too long ago is forgotten."""
         while self._told and now - next(iter(self._told.values())).seen > SERIES_ENDS:
             self._told.popitem(last=False)
@@ -121,26 +176,21 @@ class EventRecorder:
         budget.left -= 1
         return True
 
-    async def _first(self, words: _Words, decision: str | None) -> None:
-        wall, now = self._clock.now(), self._clock.monotonic()
-        name = f"{words.ref.name}.{int(wall * 1e6):x}"
-        # Before the write: what is told while it is under way is the same Event.
-        made = _Told(name=name, at=wall, decision=decision, count=1, seen=now, written=now)
-        self._told[words.identity] = made
-        _bounded(self._told)
+    async def _write(self, words: _Words, told: _Told, again: bool) -> None:
+        manifest = self._manifest(words, told)
         try:
-            await self._cluster.emit(self._manifest(words, made))
+            if again:
+                series = {"count": told.count, "lastObservedTime": _stamp(self._clock.now())}
+                # An apply: an Event that has expired meanwhile is there again.
+                await self._cluster.apply({**manifest, "series": series})
+            else:
+                await self._cluster.emit(manifest)
+        except Conflict:
+            # It is there: a write that was broken off had arrived.
+            return
         except ClusterError as error:
-            self._lost(words.ref, error)
-
-    async def _again(self, words: _Words, known: _Told, now: float) -> None:
-        known.written = now
-        series = {"count": known.count, "lastObservedTime": _stamp(self._clock.now())}
-        try:
-            # An apply: an Event that has expired meanwhile is there again.
-            await self._cluster.apply({**self._manifest(words, known), "series": series})
-        except ClusterError as error:
-            self._lost(words.ref, error)
+            self._metrics.events_dropped.labels(cause="error").inc()
+            _log.warning("event lost", object=words.ref.key, error=str(error))
 
     def _manifest(self, words: _Words, told: _Told) -> Manifest:
         ref = words.ref
@@ -167,10 +217,6 @@ class EventRecorder:
                 "uid": ref.uid,
             },
         }
-
-    def _lost(self, ref: ObjectRef, error: ClusterError) -> None:
-        self._metrics.events_dropped.labels(cause="error").inc()
-        _log.warning("event lost", object=ref.key, error=str(error))
 
 
 def _stamp(seconds: float) -> str:

@@ -121,7 +121,7 @@ class Reconciler:
         self._metrics.weighed(snapshot.ref, decision.record)
         self._metrics.stands(snapshot.ref, decision.reason, stalled=decision.stalled)
         if failed is None and decision.record != before:
-            await self._announcer.transition(snapshot.ref, before, decision.record, decision.reason, decision.message)
+            self._announcer.transition(snapshot.ref, before, decision.record, decision.reason, decision.message)
         known = self._frozen(snapshot, plan, decision.record)
         asked = asked_about(plan, decision.record, snapshot.seen)
         trial = sent(plan, decision.record, snapshot.seen)
@@ -168,7 +168,7 @@ class Reconciler:
                 edited = await self._children.ensure(plan, record, known)
                 failed = await self._routed(snapshot, plan, record, edited)
             for what in edited:
-                await self._announcer.put_back(snapshot.ref, what)
+                self._announcer.put_back(snapshot.ref, what)
         except Conflict:
             if not lowers(before, record):
                 raise

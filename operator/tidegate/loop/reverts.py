@@ -114,7 +114,7 @@ class RevertLane:
         failed = await self._plane.revert(snapshot, snapshot.route, record)
         if failed is not None:
             raise failed.error
-        await self._announcer.transition(snapshot.ref, snapshot.seen.record, record, reason, message)
+        self._announcer.transition(snapshot.ref, snapshot.seen.record, record, reason, message)
         return True
 
     async def _diverted(self, key: str) -> None:
