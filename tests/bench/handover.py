@@ -3,13 +3,17 @@
 import random
 import signal
 import tempfile
+import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 
+import httpx
+
 from tests.bench.figures import Figure, Limit
 from tests.cluster.light import LightCluster
+from tests.driver.pages import Pages
 from tests.driver.relay import Asked
 from tests.driver.replicas import Cell, Replica, leader_of, until
 
@@ -20,8 +24,12 @@ SEED = 20261121
 REPETITIONS = 50
 #: Seconds after which a revert counts as lost.
 LOST = 15.0
-#: Seconds after an abort within which a leader is killed that is not killed at its own write.
-SOON = 0.06
+#: Seconds after an abort or an alert within which a leader is killed that is not killed at its own write, and after a
+#: canary began to fail: it is read every second.
+SOON, LOOKS = 0.06, 3.0
+#: Seconds after which an alert is told again that nobody took.
+AGAIN = 0.5
+OK = 200
 
 
 class Crew:
@@ -31,6 +39,10 @@ class Crew:
         self.cell = cell
         self._directory = directory
         self._replicas = [Replica(cell, directory) for _ in range(REPLICAS)]
+
+    def leader_first(self) -> Sequence[Replica]:
+        """All of them, the one that leads before the others."""
+        return sorted(self._replicas, key=lambda replica: not replica.leads)
 
     def leader(self) -> Replica:
         """The one that leads, once all are ready."""
@@ -111,33 +123,68 @@ def sigterm(trials: int) -> list[Figure]:
 
 
 def killed_in_mid_revert() -> list[Figure]:
-    """The leader is killed before, after or around its write of a revert: seconds until the route is right."""
-    chance, samples, lost = random.Random(SEED), [], 0
+    """The leader is killed before, after or around its write of a revert: seconds until the route is right.
+
+    What it reverts for is in turns a person's abort, an alert that is told again until somebody takes it, and a
+    canary that fails every request.
+    """
+    chance, samples, lost, pages = random.Random(SEED), [], 0, Pages()
     with crew() as found:
         for number in range(REPETITIONS):
             name, leader = f"m{number}", found.leader()
-            found.cell.rolling(name)
-            # Seen by all of them, as it would be an hour later.
-            until(lambda: len(found.cell.deployments(name)) == 2, seconds=60, what="Deployments")  # noqa: B023
-            moment = chance.choice(["before", "after", "around"])
-            _arm(leader, name, moment)
-            aborted = time.time()
-            found.cell.abort(name)
-            if moment == "around":
-                time.sleep(SOON * chance.random())
-                leader.process.kill()
-            try:
-                right = until(lambda: found.cell.reverted(name), seconds=LOST, what=name)  # noqa: B023
-            except AssertionError:
-                lost += 1
-            else:
-                samples.append(right - aborted)
+            with closing(Repetition(found, name, pages)) as repetition:
+                moment = chance.choice(["before", "after", "around"])
+                cause, soon = repetition.causes[number % len(repetition.causes)]
+                _arm(leader, name, moment)
+                if moment == "around":
+                    threading.Timer(soon * chance.random(), leader.process.kill).start()
+                begun = time.time()
+                cause()
+                try:
+                    right = until(lambda: found.cell.reverted(name), seconds=LOST, what=name)  # noqa: B023
+                except AssertionError:
+                    lost += 1
+                else:
+                    samples.append(right - begun)
             found.replace(leader)
     none = (Limit(value="max", most=0),)
     return [
         Figure(name="killed_in_mid_revert", unit="s", samples=samples),
         Figure(name="killed_in_mid_revert_lost", unit="reverts", samples=[lost], limits=none),
     ]
+
+
+class Repetition:
+    """One object in mid-rollout, as all replicas would have seen it for an hour, and what may go wrong with it."""
+
+    def __init__(self, crew: Crew, name: str, pages: Pages) -> None:
+        self._crew, self._name = crew, name
+        self._pages = pages.pair()
+        crew.cell.rolling(name, pages.serving, [page.address for page in self._pages])
+        until(lambda: len(crew.cell.deployments(name)) == 2, seconds=60, what="Deployments")
+        #: Each with the seconds within which a leader is killed that is not killed at its own write.
+        self.causes: tuple[tuple[Callable[[], object], float], ...] = (
+            (lambda: crew.cell.abort(name), SOON),
+            (self._alert, SOON),
+            (self._pages[1].turn, LOOKS),
+        )
+
+    def close(self) -> None:
+        for page in self._pages:
+            page.stop()
+
+    def _alert(self) -> None:
+        """As Alertmanager does it by way of a Service: to one replica after another, until one says that it is done."""
+        end = time.monotonic() + LOST
+        while not any(self._took(replica) for replica in self._crew.leader_first()):
+            assert time.monotonic() < end, "nobody took the alert"
+            time.sleep(AGAIN)
+
+    def _took(self, replica: Replica) -> bool:
+        try:
+            return replica.alert(self._name) == OK
+        except httpx.HTTPError:
+            return False
 
 
 def _arm(leader: Replica, name: str, moment: str) -> None:

@@ -87,18 +87,21 @@ class Cell:
         answer = self._http.patch(path, content=json.dumps(change), headers=headers)
         assert answer.status_code == 200, answer.text
 
-    def rolling(self, name: str) -> None:
-        """An object whose version 1 serves and whose version 2 has `WEIGHT` per cent of the traffic."""
+    def rolling(self, name: str, serving: Mapping[str, Any] | None = None, addresses: Sequence[str] = ("", "")) -> None:
+        """An object whose version 1 serves and whose version 2 has `WEIGHT` per cent of the traffic.
+
+        `addresses` are those of stable's and the canary's pod, whose metrics are read where they have one.
+        """
         body = self.create({
             "apiVersion": "tidegate.dev/v1alpha1",
             "kind": "ModelDeployment",
             "metadata": {"name": name, "namespace": self.namespace},
             "spec": {
                 "model": {"name": name, "version": "2"},
-                "serving": {"replicas": 1},
+                "serving": dict(serving or {"replicas": 1}),
                 "traffic": {"gateway": {"parentRefs": [{"name": "public"}], "hostnames": [f"{name}.example.com"]}},
                 "rollout": {"weights": [WEIGHT, 100], "hold": "1h"},
-                "guards": {"errorRate": {"max": "1%"}},
+                "guards": {"errorRate": {"max": "1%"}, "interval": "1s"},
             },
         })  # fmt: skip
         plan = parse(body)
@@ -118,13 +121,13 @@ class Cell:
             hold=clock,
             canary_since=now,
         )
-        for revision in (stable, canary):
-            self._pod(name, revision)
+        for revision, address in zip((stable, canary), addresses, strict=True):
+            self._pod(name, revision, address)
         record = Record(stable=stable, rollout=rollout, attempts=((canary.name, 1),))
         versions = {stable.name: "1", canary.name: "2"}
         self.put(route(plan, record.weights(), versions, encode(record)))
 
-    def _pod(self, owner: str, revision: Revision) -> None:
+    def _pod(self, owner: str, revision: Revision, address: str) -> None:
         number = revision.version.number
         name, labels = f"{revision.name}-0", {MANAGED_BY: MANAGER, OWNER: owner, REVISION: revision.name}
         pod = {
@@ -136,6 +139,11 @@ class Cell:
             "spec": {"containers": [{"name": "model", "image": "example.invalid/model:1"}]},
         }  # fmt: skip
         self.create(pod)
+        if address:
+            container = {"name": "model", "image": "example.invalid/model:1", "imageID": "", "ready": True}
+            running = {**container, "started": True, "restartCount": 0, "state": {"running": {}}}
+            status = {"podIP": address, "podIPs": [{"ip": address}], "containerStatuses": [running], "phase": "Running"}
+            self.merge("Pod", name, {"status": status}, "/status")
         piece = {
             "apiVersion": "discovery.k8s.io/v1",
             "kind": "EndpointSlice",
