@@ -9,8 +9,8 @@ from tests.driver.load import Answer
 from tests.e2e.clean import SLACK
 from tests.soak.plan import DESERVED, End, Fault, Kind
 
-#: Seconds within which a rollout has its end where nothing befalls the cluster: some times what one takes, and the pauses
-#: between three attempts.
+#: Seconds within which a rollout has its end where nothing befalls the cluster: some times what one takes, and the
+#: pauses between three attempts.
 DUE = 240.0 + 60.0 + 120.0
 #: Seconds within which a version that fails from its first request on has left.
 EXPOSED = 30.0

@@ -30,6 +30,9 @@ GUARDS = {
 }
 EVERY = 0.5  # seconds between two looks
 SEEN = 10.0  # seconds after a rollout's end within which its trail has it, too
+#: Seconds within which an alert that is over is said to be. A Prometheus that begins anew as it ends never tells of the
+#: end; Alertmanager finds it after four minutes without a word of it.
+FORGOTTEN = 300.0
 
 
 class Subject:
@@ -160,7 +163,8 @@ class Subject:
         """The next version may not be held by the last one's alert."""
         assert self.shop is not None
         self.shop.well()
-        patiently(lambda: self.site.wait(lambda look: not look.status.get("alerts"), what="the alert is over"))
+        calm = "the alert is over"
+        patiently(lambda: self.site.wait(lambda look: not look.status.get("alerts"), what=calm, seconds=FORGOTTEN))
 
 
 def end_of(version: str, kind: Kind, look: Look, serves: str, *, acted: bool) -> End | None:
