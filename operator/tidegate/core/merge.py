@@ -24,6 +24,9 @@ IDENTITIES: Mapping[str, str] = {
     "imagePullSecrets": "name",
     "volumeMounts": "mountPath",
 }
+#: A dict is told at once; to find out that something is no Mapping costs more than all else here.
+_MAP, _LIST = (dict, Mapping), (list, tuple)
+_PLAIN = (str, int, float, type(None))
 _WHOLE = frozenset({"env", "volumes"})
 _REPLACED = frozenset({"resources"})
 _UNIONS = (frozenset({"httpGet", "tcpSocket", "exec", "grpc"}), frozenset({"sleep", "httpGet", "tcpSocket", "exec"}))
@@ -38,14 +41,11 @@ def merged(base: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:
 
 def plain(value: Any) -> Any:
     """A deep copy of a JSON value without the keys that are null."""
-    # Most are texts, and to find out that one is no map costs more than all else here.
-    if isinstance(value, str):
+    if isinstance(value, _PLAIN):
         return value
-    if isinstance(value, Mapping):
-        return {key: plain(inner) for key, inner in value.items() if inner is not None}
-    if isinstance(value, list | tuple):
+    if isinstance(value, _LIST):
         return [plain(inner) for inner in value]
-    return value
+    return {key: plain(inner) for key, inner in value.items() if inner is not None}
 
 
 def _maps(field: str, base: Mapping[str, Any], patch: Mapping[str, Any]) -> dict[str, Any]:

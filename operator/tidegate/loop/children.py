@@ -4,6 +4,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 
+from tidegate import jsontext
 from tidegate.core.diversion import diversion_of
 from tidegate.core.drift import differs
 from tidegate.core.labels import AUTOSCALER_KIND, revision_label
@@ -153,7 +154,7 @@ class _Mark:
     `size` is the least that it may have by our word, None where somebody else decides it.
     """
 
-    meant: str
+    meant: bytes
     size: int | None
     state: str
 
@@ -165,9 +166,8 @@ class _Mark:
 def _mark(wanted: Manifest, live: Manifest, size: int | None) -> _Mark:
     spec = dict(wanted.get("spec") or {})
     spec.pop("replicas", None)
-    content = json.dumps({**wanted, "spec": spec}, sort_keys=True, separators=(",", ":"))
     return _Mark(
-        meant=hashlib.sha256(content.encode()).hexdigest(),
+        meant=hashlib.blake2b(jsontext.write({**wanted, "spec": spec}), digest_size=16).digest(),
         size=size,
         state=_state(live),
     )
