@@ -16,7 +16,7 @@ _TOKENS = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[\[\]{}]', re.DOTALL)
 
 
 def read(text: str | bytes) -> Any:
-    """The value of a text, nothing of which is deeper than `DEEPEST` by much.
+    """The value of a text, nothing of which is deeper than 200 levels: where it is, it is cut at `DEEPEST`.
 
     Raises:
         ValueError: it is no JSON.

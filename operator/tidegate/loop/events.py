@@ -122,10 +122,12 @@ class EventRecorder:
     async def flush(self) -> None:
         """Write until nothing is left."""
         while self._waiting:
-            entry = self._waiting[0]
-            await self._write(*entry)
-            if self._waiting and self._waiting[0] is entry:  # it may have been dropped meanwhile
-                self._waiting.popleft()
+            entry = self._waiting.popleft()
+            try:
+                await self._write(*entry)
+            except asyncio.CancelledError:
+                self._waiting.appendleft(entry)
+                raise
 
     async def stop(self) -> None:
         """After `run` ended: give what is queued a last moment, then forget it."""

@@ -186,6 +186,19 @@ async def test_the_end_does_not_wait_for_an_api_server_that_hangs(desk: Desk, mo
     assert desk.dropped("queue") == 3
 
 
+async def test_one_that_fails_in_a_way_that_nobody_foresaw_is_not_tried_for_ever(
+    desk: Desk, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(2):
+        desk.recorder.tell(REF, note=f"{number}", reason="Advancing", action="Rollout", warning=False)
+    with monkeypatch.context() as patched:
+        patched.setattr(desk.cluster, "emit", lambda _: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            await desk.recorder.run()
+    await desk.recorder.flush()
+    assert [event["note"] for event in desk.events] == ["1"]
+
+
 async def test_one_whose_write_was_broken_off_and_had_arrived_is_not_lost(
     desk: Desk, monkeypatch: pytest.MonkeyPatch
 ) -> None:
