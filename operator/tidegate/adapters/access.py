@@ -225,7 +225,11 @@ class Lean(aiohttp.ClientResponse):
 
 
 class _Lines:
-    """A stream of JSON lines none of which is deeper than kopf can read."""
+    """The lines of a watch, as kopf may have them: none deeper than it can read, and no more at a time than are news.
+
+    A process that was stopped for some seconds, or could not keep up, finds hundreds of states of the same few objects.
+    kopf would decode and queue them all before the first is handled, and what that takes stays with the process.
+    """
 
     def __init__(self, content: aiohttp.StreamReader) -> None:
         self._content = content
@@ -234,14 +238,40 @@ class _Lines:
         return getattr(self._content, name)
 
     async def iter_chunked(self, size: int) -> AsyncIterator[bytes]:
-        """As the stream's own, but for where lines are cut: after their ends."""
+        """As the stream's own, but cut after each line; whoever handles them gets a turn in between."""
         rest = b""
         async for data in self._content.iter_chunked(size):
             *lines, rest = (rest + data).split(b"\n")
-            if lines:
-                yield b"".join(jsontext.shallowed(line) + b"\n" for line in lines)
+            for line in newest(lines):
+                yield jsontext.shallowed(line) + b"\n"
+                if len(lines) > 1:
+                    await asyncio.sleep(0)
         if rest:
             yield jsontext.shallowed(rest)
+
+
+def newest(lines: list[bytes]) -> list[bytes]:
+    """Events of a watch without the states that a later one of them supersedes; all that are no states stay."""
+    if len(lines) < 2:  # noqa: PLR2004 (one)
+        return lines
+    kept: list[bytes] = []
+    told: set[str] = set()
+    for line in reversed(lines):
+        uid, superseded = _state(line)
+        if not (superseded and uid in told):
+            kept.append(line)
+        if uid is not None:
+            told.add(uid)
+    return kept[::-1]
+
+
+def _state(line: bytes) -> tuple[str | None, bool]:
+    """The uid of the object that an event is about, if it has one, and whether a later event makes up for it."""
+    try:
+        event = jsontext.read(line)
+        return event["object"]["metadata"]["uid"], event["type"] in {"ADDED", "MODIFIED"}
+    except (KeyError, TypeError, ValueError):
+        return None, False
 
 
 async def _patiently(request: aiohttp.ClientRequest, handler: Handler) -> aiohttp.ClientResponse:
