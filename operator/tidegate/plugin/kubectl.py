@@ -3,7 +3,7 @@
 import json
 import subprocess
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO, Any
@@ -82,15 +82,15 @@ class Kubectl:
         return [item for body in bodies for item in (body["items"] if body.get("kind") == "List" else [body])]
 
     @contextmanager
-    def watching(self, *arguments: str) -> Iterator[Iterator[tuple[str, Body]]]:
-        """Changes as they come, each as (ADDED, MODIFIED or DELETED, object); it ends when the connection does."""
+    def watching(self, *arguments: str) -> Iterator["Watching"]:
+        """Changes as they come; they end when the connection does."""
         command = [self.program, "get", RESOURCE, *arguments, *self.flags]
         watch = ["--watch", "--output-watch-events", "-o", "json"]
         # What it says goes to a file: a pipe that nobody reads meanwhile could fill up.
         with tempfile.TemporaryFile("w+") as said:
             process = self._start([*command, *watch], said)
             try:
-                yield _events(process, said)
+                yield Watching(events=_events(process, said), stop=process.kill)
             finally:
                 process.kill()
                 process.communicate()
@@ -124,6 +124,14 @@ class Kubectl:
         except ValueError as error:
             raise Failure(f"kubectl answered no JSON: {text[:100]!r}") from error
         return body
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Watching:
+    """Events, each as (ADDED, MODIFIED or DELETED, object), and what ends them, from any thread."""
+
+    events: Iterator[tuple[str, Body]]
+    stop: Callable[[], None]
 
 
 def _events(process: subprocess.Popen[str], said: IO[str]) -> Iterator[tuple[str, Body]]:

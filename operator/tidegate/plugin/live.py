@@ -3,8 +3,10 @@
 import json
 import shutil
 import sys
+import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 
 from tidegate.plugin import view
@@ -13,6 +15,9 @@ from tidegate.plugin.kubectl import Body, Kubectl
 
 FIRST_PAUSE = 0.5
 LAST_PAUSE = 10.0
+#: Seconds until a watched object is read beside its watch: first, and at most.
+FIRST_DOUBT = 2.0
+LAST_DOUBT = 60.0
 #: Go up so many lines, and clear from there to the end of the screen (ECMA-48: CUU, ED).
 _UP = "\x1b[{}A\r\x1b[J"
 
@@ -50,21 +55,54 @@ def watch(kubectl: Kubectl, name: str | None, *, everywhere: bool, as_json: bool
 def _follow(kubectl: Kubectl, arguments: Sequence[str], name: str | None, seen: dict[str, str], show: Show) -> bool:
     """Show what one connection tells; whether it told anything."""
     known: dict[str, Body] = {}
-    with kubectl.watching(*arguments) as events:
-        for event, body in events:
-            meta = body["metadata"]
-            key = f"{meta['namespace']}/{meta['name']}"
-            if event == "DELETED":
-                known.pop(key, None)
-                if name is not None:
-                    raise Missing(f"{key} was deleted")
-                body = {**body, "status": {"phase": "Deleted"}}  # noqa: PLW2901 (what is left to say of it)
-            else:
-                known[key] = body
-            if seen.get(key) != meta["resourceVersion"]:
-                seen[key] = meta["resourceVersion"]
-                show(known, body)
+    with kubectl.watching(*arguments) as watched, _doubted(kubectl, name, watched.stop) as gone:
+        try:
+            for event, body in watched.events:
+                meta = body["metadata"]
+                key = f"{meta['namespace']}/{meta['name']}"
+                if event == "DELETED":
+                    known.pop(key, None)
+                    if name is not None:
+                        raise Missing(f"{key} was deleted")
+                    body = {**body, "status": {"phase": "Deleted"}}  # noqa: PLW2901 (what is left to say of it)
+                else:
+                    known[key] = body
+                if seen.get(key) != meta["resourceVersion"]:
+                    seen[key] = meta["resourceVersion"]
+                    show(known, body)
+        except Failure:
+            if gone.is_set():
+                raise Missing(f"{name} was deleted") from None
+            raise
     return bool(known)
+
+
+@contextmanager
+def _doubted(kubectl: Kubectl, name: str | None, stop: Callable[[], None]) -> Iterator[threading.Event]:
+    """Ask now and then whether a single object is there; set, and the watch stopped, once it is not.
+
+    kubectl reads one object, and only then begins to watch it: of one that is deleted in between nothing ever comes.
+    """
+    gone, over = threading.Event(), threading.Event()
+
+    def look() -> None:
+        pause = FIRST_DOUBT
+        while name is not None and not over.wait(pause):
+            pause = min(LAST_DOUBT, 2 * pause)
+            try:
+                kubectl.get(name)
+            except Missing:
+                gone.set()
+                stop()
+                return
+            except Failure:
+                continue  # what is wrong ends the watch, too, or passes
+
+    threading.Thread(target=look, daemon=True).start()
+    try:
+        yield gone
+    finally:
+        over.set()
 
 
 def _program(_known: dict[str, Body], body: Body) -> None:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from tidegate.plugin import live
 from tidegate.plugin.failures import Declined, Denied, Failure, Lost, Missing, Usage, from_kubectl
 from tidegate.plugin.kubectl import Kubectl, objects
 
@@ -68,6 +69,29 @@ def test_a_watch_that_the_api_server_ends_is_a_lost_connection(tmp_path: Path) -
     program.write_text("#!/bin/sh\ncat <<'EOF'\n" + "\n".join(json.dumps(event) for event in events) + "\nEOF\n")
     program.chmod(0o755)
     with Kubectl(program=str(program)).watching("fraud") as found:
-        assert next(found) == ("ADDED", {"metadata": {"name": "fraud"}})
+        assert next(found.events) == ("ADDED", {"metadata": {"name": "fraud"}})
         with pytest.raises(Lost, match="too old resource version"):
-            next(found)
+            next(found.events)
+
+
+#: Shows an object and then nothing, as kubectl does of one that was deleted before its watch began.
+_TOO_LATE = """#!/bin/sh
+case "$*" in
+*--watch*) echo '{event}'; exec sleep 60 ;;
+*) echo 'Error from server (NotFound): modeldeployments.tidegate.dev "fraud" not found' >&2; exit 1 ;;
+esac
+"""
+
+
+def test_an_object_that_is_deleted_before_its_watch_begins_ends_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(live, "FIRST_DOUBT", 0.1)
+    program = tmp_path / "kubectl"
+    meta = {"namespace": "ml", "name": "fraud", "uid": "u", "generation": 1, "resourceVersion": "7"}
+    event = {"type": "ADDED", "object": {"metadata": meta, "spec": {}}}
+    program.write_text(_TOO_LATE.replace("{event}", json.dumps(event)))
+    program.chmod(0o755)
+    with pytest.raises(Missing, match="fraud was deleted"):
+        live.watch(Kubectl(program=str(program)), "fraud", everywhere=False, as_json=True)
+    assert '"fraud"' in capsys.readouterr().out
