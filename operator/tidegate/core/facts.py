@@ -101,6 +101,17 @@ def _ready(slices: Iterable[Object]) -> frozenset[tuple[str, str]]:
     )
 
 
+def answering(revision: str, slices: Iterable[Object], pods: Iterable[Object]) -> str | None:
+    """The other revision whose ready pods are endpoints of one's Service; None where no pod of another is."""
+    listed = _ready(piece for piece in slices if revision_label(piece) == revision)
+    others = {
+        found
+        for pod in pods
+        if (pod["metadata"].get("namespace", ""), _name(pod)) in listed and (found := revision_label(pod)) is not None
+    }
+    return min(others - {revision}, default=None)
+
+
 def _serves(endpoint: Object) -> bool:
     conditions = endpoint.get("conditions") or {}
     # An unknown (absent) `ready` is to be read as true, says the API.

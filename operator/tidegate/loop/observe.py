@@ -9,7 +9,7 @@ from tidegate.api.approval import step_words
 from tidegate.api.parse import parse, reference
 from tidegate.api.record import decode, restore
 from tidegate.core.diversion import Diversion, diversion_of, saved_verdict, selected
-from tidegate.core.facts import facts_by_revision
+from tidegate.core.facts import answering, facts_by_revision
 from tidegate.core.frozen import CONTROLLER_REVISION, frozen_from
 from tidegate.core.httproute import route as route_manifest
 from tidegate.core.labels import (
@@ -277,12 +277,18 @@ class Observer:
         return {name: found for name, body in services.items() if (found := diversion_of(body)) is not None}
 
     def _astray(self, key: str, record: Record, diversions: Mapping[str, Diversion]) -> dict[str, str]:
-        """Whose pods the Services of a rollout select that somebody edited, by their names."""
+        """Whose pods answer for the canary's Service that somebody edited, by its name.
+
+        Once it selects the canary's again its EndpointSlices go on for a moment to list what it selected before.
+        """
         rollout = record.rollout
         if rollout is None or rollout.canary.name in diversions:
             return {}
         service = self._world.get("Service", f"{key.partition('/')[0]}/{rollout.canary.name}")
         answers = selected(service) if service is not None else None
+        if answers == rollout.canary.name:
+            slices, pods = self._world.owned("EndpointSlice", key), self._world.owned("Pod", key)
+            answers = answering(rollout.canary.name, slices, pods)
         known = {revision.name for revision in record.revisions()} - {rollout.canary.name}
         return {rollout.canary.name: answers} if answers in known else {}
 

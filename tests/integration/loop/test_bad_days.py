@@ -7,7 +7,7 @@ from tests.fakes.cluster import conflict_every
 from tests.integration.loop.look import Look
 from tests.integration.loop.stage import FakeStage, Stage
 
-from tidegate.core.labels import KIND, ROUTE_KIND
+from tidegate.core.labels import KIND, REVISION, ROUTE_KIND
 from tidegate.core.reasons import Reason
 from tidegate.errors import Unreachable
 from tidegate.ports import Manifest
@@ -293,6 +293,24 @@ async def test_a_canarys_service_that_somebody_points_at_stable_is_put_back_and_
     service = await stage.hands.read("Service", canary)
     assert service is not None
     assert service["spec"]["selector"] == {"tidegate.dev/revision": canary}
+    await stage.serves(second)
+    assert stage.books.raises(second) == [5, 25, 50, 100]
+
+
+async def test_endpoints_that_are_behind_a_service_that_was_put_back_cost_the_canary_nothing(stage: Stage) -> None:
+    first = await stage.serve()
+    second = await stage.rolling(25)
+    stable, canary = await stage.named(first), await stage.named(second)
+    async with stage.kubelet._listing:  # nobody lists endpoints meanwhile
+        theirs = next(b["endpoints"] for b in await stage.hands.all("EndpointSlice") if b["metadata"]["name"] == stable)
+        edits = {REVISION: stable}
+        await stage.hand(stage.hands.edit("Service", canary, lambda b: b["spec"]["selector"].update(edits)))
+        await stage.hand(stage.hands.edit("EndpointSlice", canary, lambda b: b.update(endpoints=theirs)))
+        await asyncio.sleep(3)
+        service = await stage.hands.read("Service", canary)
+        assert service is not None
+        assert service["spec"]["selector"] == {REVISION: canary}
+        assert (await stage.look()).weights == {first: 75, second: 25}
     await stage.serves(second)
     assert stage.books.raises(second) == [5, 25, 50, 100]
 

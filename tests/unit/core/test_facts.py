@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from tidegate.core.facts import facts_by_revision
+from tidegate.core.facts import answering, facts_by_revision
 from tidegate.core.labels import REVISION
 from tidegate.core.observed import Exit, RevisionFacts
 from tidegate.core.reasons import Reason
@@ -93,6 +93,32 @@ def test_an_endpoint_without_a_pod_or_of_another_namespace_is_none() -> None:
     node = {"targetRef": {"kind": "Node", "name": "p1"}, "conditions": {"ready": True}}
     empty = {"metadata": {"name": "x", "namespace": "ml"}, "endpoints": None}
     assert facts(pod(), slices=[piece(foreign, node, {"addresses": ["10.0.0.1"]}), empty]).endpoints == 0
+
+
+@pytest.mark.parametrize(
+    ("names", "lister", "found"),
+    [
+        (["a"], NAME, None),
+        (["b"], NAME, "fraud-v6-x"),
+        (["a", "b"], NAME, "fraud-v6-x"),
+        (["b", "c"], NAME, "fraud-v5-x"),
+        (["b"], "fraud-v6-x", None),
+        (["unlabelled", "gone"], NAME, None),
+        ([], NAME, None),
+    ],
+)
+def test_whose_pods_answer_for_a_service_is_what_its_slices_say(
+    names: list[str], lister: str, found: str | None
+) -> None:
+    pods = [
+        pod("a"),
+        pod("b", revision="fraud-v6-x"),
+        pod("c", revision="fraud-v5-x"),
+        pod("unlabelled", revision=None),
+    ]
+    listed = piece(*(endpoint(name, ready=True) for name in names))
+    listed["metadata"]["labels"] = {REVISION: lister}
+    assert answering(NAME, [listed], pods) == found
 
 
 @pytest.mark.parametrize("phase", ["Failed", "Succeeded"])
