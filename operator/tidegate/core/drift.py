@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from typing import Any
 
+from tidegate.core.merge import LIST, MAP
+
 #: The fields that identify the elements of a list, with the API's default for an absent one. Elements of others may
 #: stand beside ours. Lists that aren't named here are atomic: ours is the whole list.
 LIST_KEYS: Mapping[str, tuple[tuple[tuple[str, Any], ...], ...]] = {
@@ -46,8 +48,6 @@ _SUFFIXES = {
     "E": Decimal("1e18"),
     **{f"{letter}i": Decimal(1024) ** power for power, letter in enumerate("KMGTPE", start=1)},
 }
-#: Nearly every map is a dict, and to find out that something is a Mapping takes longer than all else here.
-_MAP, _LIST = (dict, Mapping), (list, tuple)
 #: Set on the way in, never drifting.
 _IDENTITY = frozenset({"uid", "resourceVersion", "name", "namespace"})
 _MATCH_EVERYTHING = [{"path": {"type": "PathPrefix", "value": "/"}}]
@@ -67,7 +67,7 @@ def differs(live: Mapping[str, Any], desired: Mapping[str, Any]) -> bool:
 def list_keys(field: str, element: Any) -> tuple[tuple[str, Any], ...] | None:
     """The key fields (with defaults) of the list `field` that `element` is in; None for an atomic list."""
     known = LIST_KEYS.get(field)
-    if known is None or not isinstance(element, _MAP):
+    if known is None or not isinstance(element, MAP):
         return None
     return next((keys for keys in known if keys[0][0] in element), None)
 
@@ -101,10 +101,10 @@ def _same(field: str, live: Any, desired: Any, parent: str = "") -> bool:
     # Most values are texts, and most of them are as they have to be.
     if isinstance(desired, str) and desired == live:
         return True
-    if isinstance(desired, _LIST):
-        return isinstance(live, _LIST) and _lists(field, live, desired)
-    if isinstance(desired, _MAP):
-        return isinstance(live, _MAP) and _maps(field, live, desired)
+    if isinstance(desired, LIST):
+        return isinstance(live, LIST) and _lists(field, live, desired)
+    if isinstance(desired, MAP):
+        return isinstance(live, MAP) and _maps(field, live, desired)
     if parent in _QUANTITIES or field in _QUANTITY or (parent, field) == _TARGET:
         amount = quantity(desired)
         return amount == quantity(live) if amount is not None else bool(live == desired)

@@ -25,7 +25,7 @@ IDENTITIES: Mapping[str, str] = {
     "volumeMounts": "mountPath",
 }
 #: A dict is told at once; to find out that something is no Mapping costs more than all else here.
-_MAP, _LIST = (dict, Mapping), (list, tuple)
+MAP, LIST = (dict, Mapping), (list, tuple)
 _PLAIN = (str, int, float, type(None))
 _WHOLE = frozenset({"env", "volumes"})
 _REPLACED = frozenset({"resources"})
@@ -43,7 +43,7 @@ def plain(value: Any) -> Any:
     """A deep copy of a JSON value without the keys that are null."""
     if isinstance(value, _PLAIN):
         return value
-    if isinstance(value, _LIST):
+    if isinstance(value, LIST):
         return [plain(inner) for inner in value]
     return {key: plain(inner) for key, inner in value.items() if inner is not None}
 
