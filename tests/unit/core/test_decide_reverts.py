@@ -40,32 +40,18 @@ def _late(record: Record, spent: float) -> Record:
     return replace(record, rollout=replace(record.rollout, deadline=Stopwatch(since=make.NOW - spent)))
 
 
+SILENT: dict[str, Any] = {"evidence": make.judgement(AT_5, breach=SILENCE)}
 CAUSES: dict[str, tuple[Record, dict[str, Any], Reason, bool]] = {
     "an alert rejects": (AT_5, {"alerts": make.told(make.alert())}, Reason.ALERT_FIRING, True),
     "an alert in the bake rejects": (BAKE, {"alerts": make.told(make.alert())}, Reason.ALERT_FIRING, True),
     "a guard's breach rejects": (AT_5, {"evidence": make.judgement(AT_5, breach=BREACH)}, Reason.GUARD_BREACHED, True),
-    "silence parks": (AT_5, {"evidence": make.judgement(AT_5, breach=SILENCE)}, Reason.UNREACHABLE, False),
-    "silence after another failure parks": (
-        _parked_before(Reason.ENDPOINTS_LOST),
-        {"evidence": make.judgement(AT_5, breach=SILENCE)},
-        Reason.UNREACHABLE,
-        False,
-    ),
-    "silence after silence parks": (
-        _parked_before(Reason.UNREACHABLE, tries=1),
-        {"evidence": make.judgement(AT_5, breach=SILENCE)},
-        Reason.UNREACHABLE,
-        False,
-    ),
-    "silence for the third time rejects": (
-        _parked_before(Reason.UNREACHABLE),
-        {"evidence": make.judgement(AT_5, breach=SILENCE)},
-        Reason.UNREACHABLE,
-        True,
-    ),
+    "silence parks": (AT_5, SILENT, Reason.UNREACHABLE, False),
+    "silence after another failure parks": (_parked_before(Reason.ENDPOINTS_LOST), SILENT, Reason.UNREACHABLE, False),
+    "silence after silence parks": (_parked_before(Reason.UNREACHABLE, tries=1), SILENT, Reason.UNREACHABLE, False),
+    "silence for the third time rejects": (_parked_before(Reason.UNREACHABLE), SILENT, Reason.UNREACHABLE, True),
     "silence after that of another revision parks": (
         _parked_before(Reason.UNREACHABLE, make.V8),
-        {"evidence": make.judgement(AT_5, breach=SILENCE)},
+        SILENT,
         Reason.UNREACHABLE,
         False,
     ),
