@@ -9,7 +9,7 @@ They are written from a queue: no revert, no alert's answer and no pass waits fo
 
 import asyncio
 import hashlib
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -19,6 +19,7 @@ import structlog
 from tidegate.core.labels import API_VERSION, GROUP, KIND
 from tidegate.core.values import ObjectRef
 from tidegate.errors import ClusterError, Conflict
+from tidegate.loop.backlog import Backlog
 from tidegate.ports import Clock, Cluster, Manifest
 from tidegate.telemetry import Metrics
 
@@ -83,15 +84,14 @@ class _Budget:
 class EventRecorder:
     """Writes Events, oldest first. What it can't write is lost: an Event is worth no retry."""
 
-    def __init__(self, *, cluster: Cluster, clock: Clock, metrics: Metrics, instance: str) -> None:
+    def __init__(self, *, cluster: Cluster, clock: Clock, metrics: Metrics, instance: str, most: int = MOST) -> None:
         self._cluster = cluster
         self._clock = clock
         self._metrics = metrics
         self._instance = instance
         self._told: OrderedDict[bytes, _Told] = OrderedDict()
         self._budgets: OrderedDict[str, _Budget] = OrderedDict()
-        self._waiting: deque[tuple[_Words, _Told, bool]] = deque()
-        self._filled = asyncio.Event()
+        self._backlog: Backlog[tuple[_Words, _Told, bool]] = Backlog(most, self._dropped)
         self._stamp = 0
 
     def tell(
@@ -108,25 +108,23 @@ class EventRecorder:
         if not self._may_write(ref.uid, now):
             self._metrics.events_dropped.labels(cause="rate").inc()
             return
-        self._queue(words, known or self._new(words, decision, now), again=known is not None)
+        self._backlog.add((words, known or self._new(words, decision, now), known is not None))
         if known is not None:
             known.written = now
 
     async def run(self) -> None:
         """Write until cancelled; what is queued then stays queued."""
-        while True:
-            await self._filled.wait()
-            await self.flush()
-            self._filled.clear()
+        await self._backlog.keep(self.flush)
 
     async def flush(self) -> None:
         """Write until nothing is left."""
-        while self._waiting:
-            entry = self._waiting.popleft()
+        waiting = self._backlog.waiting
+        while waiting:
+            entry = waiting.popleft()
             try:
                 await self._write(*entry)
             except asyncio.CancelledError:
-                self._waiting.appendleft(entry)
+                waiting.appendleft(entry)
                 raise
 
     async def stop(self) -> None:
@@ -135,15 +133,7 @@ class EventRecorder:
             async with asyncio.timeout(FAREWELL):
                 await self.flush()
         except TimeoutError:
-            self._dropped(len(self._waiting))
-            self._waiting.clear()
-
-    def _queue(self, words: _Words, told: _Told, *, again: bool) -> None:
-        if len(self._waiting) >= MOST:
-            self._waiting.popleft()
-            self._dropped(1)
-        self._waiting.append((words, told, again))
-        self._filled.set()
+            self._backlog.give_up()
 
     def _dropped(self, count: int) -> None:
         self._metrics.events_dropped.labels(cause="queue").inc(count)

@@ -5,13 +5,15 @@ no revert. Within a queue order is kept, so the events of one object arrive in t
 """
 
 import asyncio
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 import structlog
 
 from tidegate.core.backoff import backoff
 from tidegate.core.notice import Notice
+from tidegate.loop.backlog import Backlog
 from tidegate.ports import Answer, Clock, Delivery, Notifier
 from tidegate.telemetry import Metrics
 
@@ -75,43 +77,33 @@ class _Outbox:
         self.notifier = notifier
         self._clock = clock
         self._metrics = metrics
-        self._most = most
-        self._waiting: deque[tuple[float, Notice]] = deque()
-        self._filled = asyncio.Event()
+        self._backlog: Backlog[tuple[float, Notice]] = Backlog(most, partial(self._count, "dropped"))
         self._failures = 0
 
     def add(self, notice: Notice) -> None:
         """Queue it, in the place of the oldest where there is no room."""
         if notice.happening not in self.notifier.wanted:
             return
-        if len(self._waiting) >= self._most:
-            self._waiting.popleft()
-            self._count("dropped")
-        self._waiting.append((self._clock.monotonic(), notice))
-        self._filled.set()
+        self._backlog.add((self._clock.monotonic(), notice))
 
     async def run(self) -> None:
         """Deliver until cancelled."""
-        while True:
-            await self._filled.wait()
-            await self.flush()
-            self._filled.clear()
+        await self._backlog.keep(self.flush)
 
     async def flush(self) -> None:
         """Deliver until nothing is left."""
-        while self._waiting:
-            entry = self._waiting[0]
+        waiting = self._backlog.waiting
+        while waiting:
+            entry = waiting[0]
             pause = await self._attempt(*entry)
             if pause is not None:
                 await asyncio.sleep(pause)
-            elif self._waiting and self._waiting[0] is entry:  # it may have been dropped meanwhile
-                self._waiting.popleft()
+            elif waiting and waiting[0] is entry:  # it may have been dropped meanwhile
+                waiting.popleft()
 
     def give_up(self) -> None:
         """Forget what is left."""
-        for _ in self._waiting:
-            self._count("dropped")
-        self._waiting.clear()
+        self._backlog.give_up()
 
     async def _attempt(self, since: float, notice: Notice) -> float | None:
         """One try; the seconds until the next one, None when there is to be none."""
@@ -146,5 +138,5 @@ class _Outbox:
     def _names(self, notice: Notice) -> dict[str, str]:
         return {"receiver": self.notifier.name, "object": notice.ref.key, "what": notice.happening.value}
 
-    def _count(self, result: str) -> None:
-        self._metrics.notifications.labels(receiver=self.notifier.name, result=result).inc()
+    def _count(self, result: str, number: int = 1) -> None:
+        self._metrics.notifications.labels(receiver=self.notifier.name, result=result).inc(number)

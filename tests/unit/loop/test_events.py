@@ -9,7 +9,7 @@ import pytest
 from tests.fakes.cluster import FakeCluster, refuse_kind
 
 from tidegate.core.values import ObjectRef
-from tidegate.loop.events import BURST, HEARTBEAT, REFILL, SERIES_ENDS, EventRecorder
+from tidegate.loop.events import BURST, HEARTBEAT, MOST, REFILL, SERIES_ENDS, EventRecorder
 from tidegate.telemetry import Metrics
 
 REF = ObjectRef(namespace="ml", name="fraud", uid="u-1")
@@ -27,11 +27,13 @@ class Clock:
 
 
 class Desk:
-    def __init__(self) -> None:
+    def __init__(self, most: int = MOST) -> None:
         self.cluster = FakeCluster()
         self.clock = Clock()
         self.metrics = Metrics()
-        self.recorder = EventRecorder(cluster=self.cluster, clock=self.clock, metrics=self.metrics, instance="pod-1")
+        self.recorder = EventRecorder(
+            cluster=self.cluster, clock=self.clock, metrics=self.metrics, instance="pod-1", most=most
+        )
 
     async def tell(self, note: str = "n", *, ref: ObjectRef = REF, after: float = 1.0, **fields: Any) -> None:
         self.clock.time += after
@@ -165,8 +167,8 @@ async def test_nobody_waits_for_one_and_they_are_written_in_turn(desk: Desk) -> 
     assert [event["note"] for event in desk.events] == ["0", "1", "2", "3"]
 
 
-async def test_a_queue_that_is_full_drops_the_oldest(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("tidegate.loop.events.MOST", 2)
+async def test_a_queue_that_is_full_drops_the_oldest() -> None:
+    desk = Desk(most=2)
     for number in range(5):
         desk.recorder.tell(REF, note=f"{number}", reason="Advancing", action="Rollout", warning=False)
         desk.clock.time += 1
